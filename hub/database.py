@@ -1,0 +1,88 @@
+"""One place that opens databases: SQLite files for the embedded hub, PostgreSQL at scale, the same tables in both.
+
+`write()` is one transaction that is durable when it returns; `read()` sees one state. On SQLite a write begins IMMEDIATE, so that
+a writer waits at the door and never fails half-way, and WAL with synchronous=FULL keeps every commit over a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from hub.tables import GROUPS
+
+
+class Database:
+    """An engine with the transactions that the hub uses."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction; all of it is durable after the block, or none when the block raises."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            with contextlib.ExitStack() as stack:
+                if not self.is_sqlite:
+                    stack.enter_context(connection.begin())
+                    yield connection
+                    return
+                try:
+                    yield connection
+                except BaseException:
+                    connection.exec_driver_sql("ROLLBACK")
+                    raise
+                connection.exec_driver_sql("COMMIT")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read with; nothing written through it is kept."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+
+def open_sqlite(path: Path, groups: Sequence[str]) -> Database:
+    """A SQLite file with the named groups of tables, migrated to the present schema."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One connection a thread, kept: opening one costs more than most of our reads.
+    engine = create_engine(f"sqlite:///{path}", pool_size=16, max_overflow=16,
+                           connect_args={"timeout": 30, "check_same_thread": False, "isolation_level": None, "cached_statements": 256})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: object, _record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection, which SQLAlchemy does not type
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "cache_size=-16000", "wal_autocheckpoint=4000",
+                       "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    migrate(engine, groups)
+    return Database(engine)
+
+
+def open_postgres(url: str, *, pool: int = 8) -> Database:
+    """A PostgreSQL database (`postgresql+psycopg://…`) with all groups, migrated to the present schema."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+    migrate(engine, tuple(GROUPS))
+    return Database(engine)
+
+
+def migrate(engine: Engine, groups: Sequence[str]) -> None:
+    """Bring the schema to the newest revision; does nothing, quickly, when it is there."""
+    from hub.migrations import HEAD, upgrade
+
+    with engine.connect() as connection:
+        if engine.dialect.has_table(connection, "alembic_version"):
+            if connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD:
+                return
+    upgrade(engine, groups)

@@ -1,0 +1,1 @@
+"""The logs: what happened, in order, sealed. All else can be rebuilt from them."""

@@ -1,0 +1,128 @@
+"""The envelope of an event, and how the events of one message become one sealed record.
+
+CloudEvents attributes in the clear, the FHIR resources sealed. One record packs the events that one message made for one woman,
+pregnancy and sensitivity class: one seal, one compression, one row or Kafka record, ids inside (measured: half the bytes and a
+third more throughput than a record an event).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import orjson
+import zstandard
+
+from fhir_profiles.identifiers import digest
+from hub.log.port import Record
+from hub.log.upcast import SCHEMA, upcast
+
+RECORDED: Final = "resource-recorded"
+WITHDRAWN: Final = "resource-withdrawn"
+LINKED: Final = "identities-linked"
+UNLINKED: Final = "identities-unlinked"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from: the place and id of the message in `received`, the path into its bytes, and the mapping that read it."""
+
+    place: str
+    message: str
+    mapping: str
+    paths: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event: one change of one FHIR R4 resource, about one subject, in one woman's plan.
+
+    `subject` is the pseudonym of the woman whose plan it is, `about` the woman, fetus or child that the fact concerns, `episode` the
+    pregnancy (empty: none known). `effective` is the clinical time with the precision that the source gave (empty: not said).
+    `version` orders what one source says of one resource: later text wins. `recorded` and the times in `version` are UTC.
+    """
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    about: str
+    episode: str
+    recorded: str
+    effective: str
+    identity: str
+    version: str
+    concept: str
+    section: str
+    sensitivity: str
+    origin: Origin
+    resource: dict[str, Any]
+    trace: str = ""
+
+
+class Seal(Protocol):
+    """What packing asks of the keyring."""
+
+    def seal(self, name: str, plain: bytes, bound: bytes) -> bytes:
+        """Encrypt under the named key; `bound` is authenticated with it."""
+
+    def open(self, name: str, sealed: bytes, bound: bytes) -> bytes:
+        """Decrypt; raises `Erased` when the key was destroyed."""
+
+
+def key_name(subject: str, episode: str, sensitivity: str) -> str:
+    """The data key for a woman, pregnancy and class: what erasure destroys. C0 and C1 share one."""
+    return f"{subject}/{episode or '-'}/{'C1' if sensitivity in ('C0', 'C1') else sensitivity}"
+
+
+_COMPRESS: Final = zstandard.ZstdCompressor(level=3)
+_EXPAND: Final = zstandard.ZstdDecompressor()
+_LIMIT: Final = 64 * 1024 * 1024
+
+
+def pack(events: Iterable[Envelope], seal: Seal) -> list[Record]:
+    """The records for the events of one message, in a fixed order; their ids follow from the ids of the events."""
+    groups: dict[str, list[Envelope]] = {}
+    for event in events:
+        groups.setdefault(key_name(event.subject, event.episode, event.sensitivity), []).append(event)
+    return [_record(name, groups[name], seal) for name in sorted(groups)]
+
+
+def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
+    first = events[0]
+    record_id = digest("record", *(event.id for event in events))
+    attributes = {
+        "id": record_id,
+        "source": first.source,
+        "subject": first.subject,
+        "episode": first.episode,
+        "time": first.recorded,
+        "events": str(len(events)),
+        "key": name,
+        "schema": str(SCHEMA),
+        "origin": first.origin.place,
+        "mapping": first.origin.mapping,
+        "traceparent": first.trace,
+    }
+    rows = [
+        [e.id, e.type, e.about, e.effective, e.identity, e.version, e.concept, e.section, e.sensitivity,
+         e.origin.message, e.origin.paths, e.resource]
+        for e in events
+    ]
+    plain = _COMPRESS.compress(orjson.dumps(rows))
+    return Record(record_id, first.subject, attributes, seal.seal(name, plain, record_id.encode()))
+
+
+def unpack(record: Record, seal: Seal) -> list[Envelope]:
+    """The events of a record, of whatever schema it was written in. Raises `Erased` when its key was destroyed."""
+    a = record.attributes
+    plain = _EXPAND.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=_LIMIT)
+    rows = upcast(int(a["schema"]), orjson.loads(plain))
+    source, subject, episode, time, mapping = a["source"], a["subject"], a["episode"], a["time"], a["mapping"]
+    place, trace = a["origin"], a.get("traceparent", "")
+    return [
+        Envelope(i, kind, source, subject, about, episode, time, effective, identity, version, concept, section, sensitivity,
+                 Origin(place, message, mapping, paths), resource, trace)
+        for i, kind, about, effective, identity, version, concept, section, sensitivity, message, paths, resource in rows
+    ]

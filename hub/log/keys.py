@@ -1,0 +1,122 @@
+"""The keyring: one data key per woman, pregnancy and class, wrapped by a key-encryption key that stands outside the database.
+
+AES-256-GCM throughout. Destroying a wrapped key erases everything sealed under it, in logs, views and backups together.
+A sealed text is one version byte, a 12-byte nonce, and the ciphertext with its tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from fhir_profiles.errors import BirthCareError, Unavailable
+from hub.database import Database
+from hub.tables import client_key
+
+_VERSION: Final = b"\x01"
+_CACHE: Final = 20_000
+
+
+class Erased(BirthCareError):
+    """The key was destroyed on purpose: what it sealed is gone."""
+
+    issue = "not-found"
+
+
+def load_kek(path: Path, *, create: bool) -> bytes:
+    """The 32-byte key-encryption key in a file of its own; made with mode 0600 when `create` and absent.
+
+    Raises `Unavailable` when the file is missing or has another length.
+    """
+    if create and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(os.urandom(32))
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise Unavailable("the key-encryption key cannot be read", code="kek-missing") from error
+    if len(key) != 32:
+        raise Unavailable("the key-encryption key does not have 32 bytes", code="kek-length")
+    return key
+
+
+class Keyring:
+    """Seals and opens under named keys; makes a key the first time its name is used to seal. Safe to use from several threads."""
+
+    def __init__(self, database: Database, kek: bytes) -> None:
+        self._database = database
+        self._kek = kek
+        self._wrap = AESGCM(kek)
+        self._cache: OrderedDict[str, AESGCM] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def secret(self, purpose: str) -> bytes:
+        """A 32-byte secret of the hub for one purpose (pseudonyms, memory of what was seen), derived from the key-encryption key."""
+        return hashlib.blake2b(purpose.encode(), key=self._kek, digest_size=32, person=b"ooievaar").digest()
+
+    def seal(self, name: str, plain: bytes, bound: bytes) -> bytes:
+        """Encrypt `plain` under the key `name`; `bound` must be given again to open."""
+        nonce = os.urandom(12)
+        return _VERSION + nonce + self._cipher(name, make=True).encrypt(nonce, plain, bound)
+
+    def open(self, name: str, sealed: bytes, bound: bytes) -> bytes:
+        """Decrypt; raises `Erased` when the key is gone, `Unavailable` when the text was changed or bound to something else."""
+        try:
+            return self._cipher(name, make=False).decrypt(sealed[1:13], sealed[13:], bound)
+        except InvalidTag as error:
+            raise Unavailable("a sealed text does not open", code="seal-broken") from error
+
+    def destroy(self, prefix: str) -> int:
+        """Destroy every key whose name starts with `prefix` (a subject, or a subject and pregnancy); returns how many."""
+        with self._lock, self._database.write() as tx:
+            gone = tx.execute(delete(client_key).where(client_key.c.name.startswith(prefix, autoescape=True)))
+            for name in [name for name in self._cache if name.startswith(prefix)]:
+                del self._cache[name]
+        return gone.rowcount
+
+    def _cipher(self, name: str, *, make: bool) -> AESGCM:
+        with self._lock:
+            cipher = self._cache.get(name)
+            if cipher is not None:
+                self._cache.move_to_end(name)
+                return cipher
+            cipher = self._load(name) or (self._make(name) if make else None)
+            if cipher is None:
+                raise Erased("this has been erased")
+            self._cache[name] = cipher
+            if len(self._cache) > _CACHE:
+                self._cache.popitem(last=False)
+            return cipher
+
+    def _load(self, name: str) -> AESGCM | None:
+        with self._database.read() as tx:
+            wrapped = tx.execute(select(client_key.c.wrapped).where(client_key.c.name == name)).scalar_one_or_none()
+        if wrapped is None:
+            return None
+        try:
+            return AESGCM(self._wrap.decrypt(bytes(wrapped[:12]), bytes(wrapped[12:]), name.encode()))
+        except InvalidTag as error:
+            raise Unavailable("a data key does not fit the key-encryption key", code="kek-wrong") from error
+
+    def _make(self, name: str) -> AESGCM | None:
+        key, nonce = AESGCM.generate_key(256), os.urandom(12)
+        try:
+            with self._database.write() as tx:
+                tx.execute(insert(client_key).values(name=name, wrapped=nonce + self._wrap.encrypt(nonce, key, name.encode())))
+        except IntegrityError:
+            # Another process made it first: its key is the one.
+            return self._load(name)
+        return AESGCM(key)
