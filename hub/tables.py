@@ -67,6 +67,11 @@ freshness = Table(
     Column("source", Text, primary_key=True), Column("connector", Text, nullable=False),
     Column("received_at", Text, nullable=False), Column("mapped_at", Text, nullable=False),
 )
+residue = Table(
+    "residue", metadata,
+    Column("source", Text, primary_key=True), Column("mapping", Text, primary_key=True), Column("path", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
 vault = Table("vault", metadata, Column("subject", Text, primary_key=True), Column("body", LargeBinary, nullable=False))
 woman = Table("woman", metadata, Column("subject", Text, primary_key=True), Column("body", LargeBinary, nullable=False))
 view = Table(
@@ -111,7 +116,7 @@ audit_head = Table("audit_head", metadata, Column("subject", Text, primary_key=T
 
 GROUPS: Final[dict[str, tuple[Table, ...]]] = {
     "received": (received, received_count),
-    "hub": (recorded, position, seen, held, ledger, freshness, vault, woman, view, relation, governance, consent, meta),
+    "hub": (recorded, position, seen, held, ledger, freshness, residue, vault, woman, view, relation, governance, consent, meta),
     "keys": (client_key,),
     "audit": (audit_entry, audit_head),
 }
