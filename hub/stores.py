@@ -1,0 +1,75 @@
+"""Opens what the settings name: databases, keyring and logs. SQLite files for the embedded hub, PostgreSQL and Kafka at scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fhir_profiles.errors import Unavailable
+from hub.database import Database, open_postgres, open_sqlite
+from hub.log.keys import Keyring, load_kek
+from hub.log.port import EventLog
+from hub.log.sqlite import SqliteLog
+from hub.settings import Settings
+from hub.tables import received, recorded
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The open databases and the keyring. On PostgreSQL all four are one."""
+
+    received: Database
+    hub: Database
+    audit: Database
+    keys: Database
+    keyring: Keyring
+
+    def close(self) -> None:
+        """Give back every connection."""
+        for database in {id(d): d for d in (self.received, self.hub, self.audit, self.keys)}.values():
+            database.close()
+
+
+def open_stores(settings: Settings, *, create: bool = True) -> Stores:
+    """Open (and migrate) the databases. With `create=False` nothing is made: raises `Unavailable` when there is no hub in the folder."""
+    if not create and not settings.kek.exists():
+        raise Unavailable(f"there is no hub in {settings.data} (no key at {settings.kek})", code="no-hub")
+    url = settings.database.get_secret_value()
+    kek = load_kek(settings.kek, create=create)
+    if url:
+        one = open_postgres(url)
+        return Stores(one, one, one, one, Keyring(one, kek))
+    data = settings.data
+    keys = open_sqlite(data / "keys.db", ["keys"])
+    return Stores(open_sqlite(data / "received.db", ["received"]), open_sqlite(data / "hub.db", ["hub"]),
+                  open_sqlite(data / "audit.db", ["audit"]), keys, Keyring(keys, kek))
+
+
+def open_received(settings: Settings, stores: Stores, client_id: str) -> EventLog:
+    """The log of messages as they came."""
+    if settings.log == "sqlite":
+        return SqliteLog(stores.received, received)
+    return _kafka(settings, settings.kafka.received_topic, client_id)
+
+
+def open_recorded(settings: Settings, stores: Stores, client_id: str) -> EventLog:
+    """The log of events."""
+    if settings.log == "sqlite":
+        return SqliteLog(stores.hub, recorded)
+    return _kafka(settings, settings.kafka.recorded_topic, client_id)
+
+
+def _kafka(settings: Settings, topic: str, client_id: str) -> EventLog:
+    from hub.log.kafka import KafkaLog
+
+    return KafkaLog(topic, kafka_settings(settings, client_id))
+
+
+def kafka_settings(settings: Settings, client_id: str):  # type: ignore[no-untyped-def]  # kafka is imported only when it is used
+    """The settings of the Kafka client, from those of the process."""
+    from hub.log.kafka import KafkaSettings
+
+    k = settings.kafka
+    return KafkaSettings(
+        bootstrap=k.bootstrap, security_protocol=k.security_protocol, sasl_mechanism=k.sasl_mechanism, username=k.username,
+        password=k.password.get_secret_value(), cafile=k.cafile, certfile=k.certfile, keyfile=k.keyfile, client_id=client_id,
+    )
