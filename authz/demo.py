@@ -56,9 +56,9 @@ class Account:
     def claims(self) -> dict[str, object]:
         """The claims that say who this is, without those about the token itself."""
         found: dict[str, object] = {
-            "sub": f"demo-{self.name}", "name": self.person, "acr": "substantial" if self.role is Role.CLIENT else "high", "role": self.role.value,
+            "sub": f"demo-{self.name}", "name": self.person, "role": self.role.value,
+            "acr": "substantial" if self.role is Role.CLIENT else "high", "client_id": self.client_id,
             "ura": self.organisation.ura, "organisation": self.organisation.name, "organisation_type": self.organisation.type,
-            "client_id": self.client_id,
         }
         return {**found, "bsn": self.bsn} if self.bsn else found
 

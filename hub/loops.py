@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import structlog
@@ -51,13 +53,21 @@ class Heartbeat:
     events: int = 0
     failures: int = 0
     last_at: float = field(default_factory=time.monotonic)
+    lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=20_000))
 
-    def beat(self, messages: int, events: int) -> None:
-        """One batch is durable."""
+    def beat(self, messages: int, events: int, heard: Iterable[str]) -> None:
+        """One batch is durable; `heard` are the times at which its messages came in."""
         self.batches += 1
         self.messages += messages
         self.events += events
         self.last_at = time.monotonic()
+        now = datetime.now(UTC)
+        self.lags_ms.extend((now - datetime.fromisoformat(at)).total_seconds() * 1000 for at in heard)
+
+    def lag_ms(self, quantile: float) -> float:
+        """How long it took the latest messages from coming in to being durable here; 0 when there were none."""
+        lags = sorted(self.lags_ms.copy())
+        return lags[min(len(lags) - 1, int(len(lags) * quantile))] if lags else 0.0
 
 
 def calm_garbage_collector() -> None:
@@ -158,7 +168,7 @@ class Worker(Loop):
             self._projector.apply(tx, generation(tx), outcome.events)
             after = self._advance(tx, batch)
         self._cursor.update(after)
-        self._done(len(batch), outcome.events)
+        self._done(len(batch), outcome.events, [stored.record.attributes["time"] for stored in batch])
 
     def before(self) -> None:
         """Now and then, map again what an operator sent back from `held`."""
@@ -170,16 +180,16 @@ class Worker(Loop):
                 outcome = self._mapper.again(tx, stored)
                 self._events.append(outcome.records, tx)
                 self._projector.apply(tx, generation(tx), outcome.events)
-            self._done(0, outcome.events)
+            self._done(0, outcome.events, [])
 
     def forget(self) -> None:
         """Drop decoded views: the transaction that changed them may have failed."""
         self._projector.forget()
 
-    def _done(self, messages: int, events: list[Envelope]) -> None:
+    def _done(self, messages: int, events: list[Envelope], heard: list[str]) -> None:
         self._mapper.committed()
         self._events.notify()
-        self.heartbeat.beat(messages, len(events))
+        self.heartbeat.beat(messages, len(events), heard)
         self._changed({event.subject for event in events})
 
 
@@ -199,7 +209,7 @@ class MapLoop(Loop):
             self._events.append(outcome.records)
         self._cursor.update(after)
         self._mapper.committed()
-        self.heartbeat.beat(len(batch), len(outcome.events))
+        self.heartbeat.beat(len(batch), len(outcome.events), [stored.record.attributes["time"] for stored in batch])
 
     def before(self) -> None:
         """Now and then, map again what an operator sent back from `held`."""
@@ -227,7 +237,7 @@ class ProjectLoop(Loop):
             _archive(tx, batch)
             self._projector.apply(tx, generation(tx), events)
         self._cursor.update(after)
-        self.heartbeat.beat(len(batch), len(events))
+        self.heartbeat.beat(len(batch), len(events), [heard for stored in batch if (heard := stored.record.attributes.get("heard"))])
 
     def forget(self) -> None:
         """Drop decoded views: another projector may have written them meanwhile."""

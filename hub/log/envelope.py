@@ -26,12 +26,16 @@ UNLINKED: Final = "identities-unlinked"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value came from: the place and id of the message in `received`, the path into its bytes, and the mapping that read it."""
+    """Where a value came from: the place and id of the message in `received`, the mapping that read it, the paths into its bytes.
+
+    `heard` is when the message came in (UTC), so that every process can tell how long it took to become visible.
+    """
 
     place: str
     message: str
     mapping: str
     paths: dict[str, str] = field(default_factory=dict)
+    heard: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
         "schema": str(SCHEMA),
         "origin": first.origin.place,
         "mapping": first.origin.mapping,
+        "heard": first.origin.heard,
         "traceparent": first.trace,
     }
     rows = [
@@ -120,9 +125,9 @@ def unpack(record: Record, seal: Seal) -> list[Envelope]:
     plain = _EXPAND.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=_LIMIT)
     rows = upcast(int(a["schema"]), orjson.loads(plain))
     source, subject, episode, time, mapping = a["source"], a["subject"], a["episode"], a["time"], a["mapping"]
-    place, trace = a["origin"], a.get("traceparent", "")
+    place, heard, trace = a["origin"], a.get("heard", ""), a.get("traceparent", "")
     return [
         Envelope(i, kind, source, subject, about, episode, time, effective, identity, version, concept, section, sensitivity,
-                 Origin(place, message, mapping, paths), resource, trace)
+                 Origin(place, message, mapping, paths, heard), resource, trace)
         for i, kind, about, effective, identity, version, concept, section, sensitivity, message, paths, resource in rows
     ]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from fhir_profiles.errors import Unavailable
+from fhir_profiles.errors import BirthCareError, Unavailable
 from hub.log.envelope import Seal
 from hub.log.port import EventLog, Record
 from hub.log.received import Incoming, to_record
@@ -87,8 +87,7 @@ class Batcher(Generic[T]):
         while batch := self._take():
             error = self._try(batch)
             self._running = 0
-            if delay := self._delay():
-                self._stopping.wait(delay)
+            self._hold_back()
             _tell(batch, error)
 
     def _take(self) -> list[_Entry[T]]:
@@ -108,6 +107,16 @@ class Batcher(Generic[T]):
             log.warning("batch_not_written", route=self._name, count=len(batch), error_type=type(error).__name__)
             return error
         return None
+
+    def _hold_back(self) -> None:
+        try:
+            delay = self._delay()
+        except Exception as error:
+            # Not knowing how busy the rest is must not stop the answers.
+            log.warning("pressure_unknown", route=self._name, error_type=type(error).__name__)
+            return
+        if delay > 0:
+            self._stopping.wait(delay)
 
     def _abandon(self) -> None:
         with self._changed:
@@ -154,7 +163,7 @@ def _call(dones: list[Done], error: BaseException | None) -> None:
 class _Waiting:
     """One message in the queue, and why it alone could not be kept."""
 
-    __slots__ = ("message", "error")
+    __slots__ = ("error", "message")
 
     def __init__(self, message: Incoming) -> None:
         self.message = message
@@ -213,17 +222,15 @@ class GroupCommit:
         return self._slowed
 
     def _append(self, batch: list[_Waiting]) -> None:
-        started = time.perf_counter()
         self._uncount(sum(len(waiting.message.body) for waiting in batch))
         records = [record for waiting in batch if (record := self._sealed(waiting)) is not None]
         self._received.append(records)
-        log.debug("messages_kept", count=len(records), ms=round((time.perf_counter() - started) * 1000, 2))
 
     def _sealed(self, waiting: _Waiting) -> Record | None:
         """The sealed record; None when this one message cannot be sealed, which must not stop the others."""
         try:
             return to_record(waiting.message, self._seal)
-        except Exception as error:
+        except (BirthCareError, SQLAlchemyError) as error:
             waiting.error = error
             return None
 

@@ -15,7 +15,8 @@ from hub.log.port import Cursor
 from hub.tables import position
 
 _BEGIN: Final = text(
-    'INSERT INTO position (reader, "partition", "offset") VALUES (:reader, :partition, :offset) ON CONFLICT (reader, "partition") DO NOTHING'
+    'INSERT INTO position (reader, "partition", "offset") VALUES (:reader, :partition, :offset) '
+    'ON CONFLICT (reader, "partition") DO NOTHING'
 )
 
 
@@ -26,7 +27,7 @@ class LostPosition(Unavailable):
 def load(tx: Connection, reader: str) -> Cursor:
     """Where the reader is, for every partition that it has begun."""
     rows = tx.execute(select(position.c.partition, position.c.offset).where(position.c.reader == reader))
-    return Cursor({partition: offset for partition, offset in rows})
+    return Cursor({row.partition: row.offset for row in rows})
 
 
 def advance(tx: Connection, reader: str, before: Cursor, after: Cursor) -> None:

@@ -5,6 +5,7 @@ This is the hot path of the embedded hub, so it speaks to the driver directly: S
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ PARTITION: Final = 0
 _POLL_S: Final = 0.02
 """How often a waiting reader looks for records that another process appended; its own process wakes it at once."""
 
+_FAULTS: Final = (DBAPIError, sqlite3.Error)
+
 _COUNT: Final = "INSERT INTO received_count (source, day, n) VALUES (?, ?, ?) ON CONFLICT (source, day) DO UPDATE SET n = n + excluded.n"
 
 
@@ -33,8 +36,10 @@ class SqliteLog:
 
     def __init__(self, database: Database, table: Table) -> None:
         self._database, self._name, self._counted = database, table.name, table is received
-        self._insert = f"INSERT INTO {self._name} (place, id, key, attributes, body) VALUES (?, ?, ?, ?, ?)"
-        self._select = f"SELECT place, id, key, attributes, body FROM {self._name}"
+        # The name is one of our own tables, never something that came in.
+        self._insert = f"INSERT INTO {self._name} (place, id, key, attributes, body) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
+        self._select = f"SELECT place, id, key, attributes, body FROM {self._name}"  # noqa: S608
+        self._last = f"SELECT max(place) FROM {self._name}"  # noqa: S608
         self._grown = threading.Condition()
         self._growth = 0
         self._closed = False
@@ -52,7 +57,7 @@ class SqliteLog:
         try:
             with self._database.write() as own:
                 places = self._put(own, records)
-        except DBAPIError as error:
+        except _FAULTS as error:
             raise _away() from error
         self.notify()
         return places
@@ -82,7 +87,7 @@ class SqliteLog:
 
     def end(self) -> Cursor:
         """The place of the last record, when there is one."""
-        last = self._rows(f"SELECT max(place) FROM {self._name}", ())[0][0]
+        last = self._rows(self._last, ())[0][0]
         return START if last is None else Cursor({PARTITION: last})
 
     def reader(self, name: str, start: Callable[[int], int]) -> SqliteReader:
@@ -133,7 +138,7 @@ class SqliteLog:
         try:
             with self._database.read() as tx:
                 rows: list[tuple[Any, ...]] = _driver(tx).execute(sql, values).fetchall()
-        except DBAPIError as error:
+        except _FAULTS as error:
             raise _away() from error
         return rows
 

@@ -6,6 +6,7 @@ unchanged when it said only what was known, else ignored. A message that cannot 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping as Dict, Sequence
@@ -194,7 +195,8 @@ class Mapper:
                 now: str) -> list[Envelope]:
         if resolved is None or names is None or message.mapped is None:
             return []
-        origin = Origin(str(message.stored.place), message.stored.record.id, message.mapping)
+        attributes = message.stored.record.attributes
+        origin = Origin(str(message.stored.place), message.stored.record.id, message.mapping, heard=attributes["time"])
         events = [self._linked(message, resolved, link, origin, now) for link in resolved.links]
         for fact, identity in zip(message.mapped.facts, identities, strict=True):
             concept = codes.BY_NAME[fact.concept]
@@ -213,7 +215,7 @@ class Mapper:
             events.append(Envelope(
                 digest(message.source, identity, version, mark, kind), kind, message.source, resolved.subject,
                 resolved.people.get(fact.about, resolved.subject), episode, now, fact.effective, identity, version, concept.name, concept.section,
-                concept.sensitivity, Origin(origin.place, origin.message, origin.mapping, dict(fact.paths)), resource, message.stored.record.attributes.get("traceparent", ""),
+                concept.sensitivity, dataclasses.replace(origin, paths=dict(fact.paths)), resource, attributes.get("traceparent", ""),
             ))
         return events
 

@@ -71,7 +71,8 @@ class OidcLogin:
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
         extra = {"login_hint": hint} if hint else {}
         async with self._client() as client:
-            url, state = client.create_authorization_url(self._metadata["authorization_endpoint"], code_verifier=verifier, nonce=nonce, **extra)
+            where = self._metadata["authorization_endpoint"]
+            url, state = client.create_authorization_url(where, code_verifier=verifier, nonce=nonce, **extra)
         return Started(url, {"state": state, "nonce": nonce, "verifier": verifier, "to": back_to})
 
     async def finish(self, note: Mapping[str, object], query: Mapping[str, str]) -> Asker:
@@ -111,8 +112,8 @@ class OidcLogin:
                 token = jwt.decode(id_token, await self._keyset(anew=True), algorithms=list(self.provider.algorithms))
             except (JoseError, ValueError) as fault:
                 raise Unknown("de login is niet gelukt", code="login-token") from fault
-        wanted = {"iss": {"essential": True, "value": self._metadata["issuer"]}, "aud": {"essential": True, "value": self.provider.client_id},
-                  "nonce": {"essential": True, "value": nonce}}
+        must = {"iss": self._metadata["issuer"], "aud": self.provider.client_id, "nonce": nonce}
+        wanted = {name: {"essential": True, "value": value} for name, value in must.items()}
         claims = CodeIDToken(token.claims, token.header, wanted, {"nonce": nonce, "client_id": self.provider.client_id})
         try:
             claims.validate(now=int(self.now()), leeway=self.leeway_s)

@@ -19,18 +19,19 @@ COUNT: Final = ("geen", "één", "twee", "drie", "vier", "vijf", "zes", "zeven",
 
 SECTION_FOR_HER: Final = {
     FRONT: "wie u bent", CARE_TEAM: "wie voor u zorgt", PREGNANCY: "uw zwangerschap", HISTORY: "uw gezondheid van vroeger en nu",
-    MEASUREMENTS: "metingen en uitslagen", "trail": "wie uw gegevens zag",
+    MEASUREMENTS: "metingen en uitslagen", "access-log": "wie uw gegevens zag",
 }
 SECTION_SHORT: Final = {
     FRONT: "voorblad", CARE_TEAM: "zorgteam", PREGNANCY: "zwangerschap", HISTORY: "voorgeschiedenis", MEASUREMENTS: "metingen en uitslagen",
-    "trail": "inzagelijst",
+    "access-log": "inzagelijst",
 }
 ROLE: Final = {
     Role.CLIENT: "cliënt", Role.MIDWIFE: "verloskundige", Role.GYNAECOLOGIST: "gynaecoloog", Role.MATERNITY_NURSE: "kraamverzorgende",
     Role.AUDITOR: "auditor", Role.ENGINEER: "integratie", Role.SYSTEM: "systeem",
 }
 PURPOSE_FOR_HER: Final = {
-    Purpose.TREATMENT: "om voor u te zorgen", Purpose.PATIENT_REQUEST: "omdat u dat zelf wilde", Purpose.AUDIT: "om te controleren of iedereen zich aan de regels houdt",
+    Purpose.TREATMENT: "om voor u te zorgen", Purpose.PATIENT_REQUEST: "omdat u dat zelf wilde",
+    Purpose.AUDIT: "om te controleren of iedereen zich aan de regels houdt",
 }
 PURPOSE_SHORT: Final = {Purpose.TREATMENT: "behandeling", Purpose.PATIENT_REQUEST: "verzoek cliënt", Purpose.AUDIT: "controle"}
 

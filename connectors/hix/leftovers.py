@@ -1,0 +1,147 @@
+"""What became of every field: mapped, ignored by a named rule, waiting, or residue. Nothing is dropped in silence.
+
+The mapping marks the fields that it used; this walks over all others. A field that no rule names is residue, so a new field of a
+sender is seen by itself.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from connectors.contract import Left
+from connectors.formats.hl7v2 import NULL, Message
+
+RULES: Final = {
+    "transport": "how the message travels, not what it says",
+    "structure": "holds the message together: set ids, types of values",
+    "identity": "used to know the record again; the value itself is not shown",
+    "order-logistics": "how a test was ordered and handled, not its outcome",
+    "told-by-results": "the name of the order; each result carries its own",
+    "visit-told-by-adt": "the visit is taken from A01 to A05, A11 to A13 and A38 only",
+    "administration": "administration of the hospital (insurance, billing, bed types)",
+    "not-needed": "personal data that the plan does not need (GDPR article 5: religion, race, nationality, civil number fields)",
+    "explicit-null": "the sender says that the field is empty",
+    "waits-with-part": "belongs to a part that waits",
+}
+
+ALL: Final = -1
+"""A mask of used fields that covers every field."""
+
+SINGLE: Final = frozenset({"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "MRG"})
+"""Segments that occur once: their first occurrence is written without a number (PID-5, not PID[1]-5)."""
+
+_EVERY: Final = range(1, 60)
+_IGNORED: Final[dict[str, dict[int, str]]] = {
+    "MSH": dict.fromkeys(_EVERY, "transport"),
+    "SFT": dict.fromkeys(_EVERY, "transport"),
+    "EVN": dict.fromkeys(_EVERY, "transport"),
+    "PID": {1: "structure", 2: "identity", 4: "identity", **dict.fromkeys((10, 12, 17, 18, 19, 20, 21, 22, 26, 27, 28), "not-needed"),
+            **dict.fromkeys((33, 34), "transport")},
+    "PD1": dict.fromkeys(_EVERY, "administration"),
+    "PV1": {1: "structure", 4: "administration", 5: "identity", 6: "administration", **dict.fromkeys(range(11, 19), "administration"),
+            **dict.fromkeys(range(20, 44), "administration"), **dict.fromkeys(range(46, 60), "administration")},
+    "PV2": dict.fromkeys(_EVERY, "administration"),
+    "IN1": dict.fromkeys(_EVERY, "administration"),
+    "IN2": dict.fromkeys(_EVERY, "administration"),
+    "GT1": dict.fromkeys(_EVERY, "administration"),
+    "ROL": dict.fromkeys(_EVERY, "administration"),
+    "ORC": dict.fromkeys(_EVERY, "order-logistics"),
+    "TQ1": dict.fromkeys(_EVERY, "order-logistics"),
+    "OBR": {1: "structure", 2: "identity", 3: "identity", 4: "told-by-results", 7: "identity", 22: "identity",
+            **dict.fromkeys((5, 6, 8, 10, 11, 14, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 36, 37), "order-logistics")},
+    "OBX": {1: "structure", 2: "structure", 4: "identity", 12: "order-logistics", 13: "order-logistics", 15: "order-logistics",
+            18: "order-logistics", 19: "order-logistics", 21: "identity", 23: "order-logistics", 24: "order-logistics"},
+    "NTE": {1: "structure", 2: "structure", 4: "structure"},
+    "AL1": {1: "structure"},
+    "DG1": {1: "structure", 2: "structure", 20: "identity"},
+    "NK1": {1: "structure"},
+}
+# Where a message is not about a visit, its PV1 is not read.
+_VISIT_ELSEWHERE: Final = {"PV1": dict.fromkeys(_EVERY, "visit-told-by-adt")}
+
+
+class Segment:
+    """One segment while it is mapped. `number` counts segments of its name from 1; `used` has bit n set when field n became something."""
+
+    __slots__ = ("fields", "name", "number", "paths", "used", "waits")
+
+    def __init__(self, fields: list[str], number: int) -> None:
+        self.fields = fields
+        self.name = fields[0]
+        self.number = number
+        self.paths = paths_of(self.name, number) if number <= 200 else _paths(self.name, number)
+        self.used = 0
+        self.waits = False
+
+    def raw(self, number: int) -> str:
+        """Field `number` as it stood; "" when the segment is shorter. An explicit null counts as nothing."""
+        fields = self.fields
+        value = fields[number] if number < len(fields) else ""
+        return value if value != NULL else ""
+
+    def path(self, number: int) -> str:
+        """Where field `number` stands in the message: OBX[2]-5."""
+        return self.paths[number] if number < len(self.paths) else f"{self.paths[0]}-{number}"
+
+    def take(self, number: int) -> str:
+        """The field as it stood, marked as used when there is something in it."""
+        value = self.raw(number)
+        if value:
+            self.used |= 1 << number
+        return value
+
+
+def _paths(name: str, number: int) -> tuple[str, ...]:
+    head = name if number == 1 and name in SINGLE else f"{name}[{number}]"
+    return (head, *(f"{head}-{n}" for n in range(1, 60)))
+
+
+paths_of = lru_cache(maxsize=2048)(_paths)
+
+
+def segments_of(message: Message) -> list[Segment]:
+    """The segments of a message, each counted within its name."""
+    counts: dict[str, int] = {}
+    out = []
+    for fields in message.segments:
+        name = fields[0]
+        number = counts[name] = counts.get(name, 0) + 1
+        out.append(Segment(fields, number))
+    return out
+
+
+@lru_cache(maxsize=2048)
+def _rules(name: str, number: int, visit: bool) -> dict[int, Left]:
+    """The ready-made answers for one segment: the same objects for every message, because most fields are always ignored."""
+    table = _IGNORED.get(name, {}) if visit else _VISIT_ELSEWHERE.get(name, _IGNORED.get(name, {}))
+    paths = paths_of(name, number)
+    return {n: Left(paths[n], RULES[rule], rule) for n, rule in table.items()}
+
+
+def sort_out(segments: list[Segment], *, visit: bool) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
+    """Residue and ignored fields, in the order of the message. `visit` tells whether the message says what happens to a visit."""
+    residue: list[Left] = []
+    ignored: list[Left] = []
+    for segment in segments:
+        used = segment.used
+        if used == ALL:
+            continue
+        rules = _rules(segment.name, min(segment.number, 200), visit) if segment.name in _IGNORED else {}
+        shared = segment.number <= 200
+        for n, raw in enumerate(segment.fields):
+            if not raw or not n or used >> n & 1:
+                continue
+            if raw == NULL:
+                ignored.append(_left(segment, n, "explicit-null"))
+            elif segment.waits:
+                ignored.append(_left(segment, n, "waits-with-part"))
+            elif n in rules:
+                ignored.append(rules[n] if shared else _left(segment, n, rules[n].code))
+            else:
+                residue.append(Left(segment.path(n), "no rule for this field", "residue", raw))
+    return tuple(residue), tuple(ignored)
+
+
+def _left(segment: Segment, number: int, rule: str) -> Left:
+    return Left(segment.path(number), RULES[rule], rule)

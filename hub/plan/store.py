@@ -1,0 +1,178 @@
+"""The SQL of the views: rows of sections, treatment relations, and which generation of them is in use. Nothing here opens a seal.
+
+`hub.api` and `hub.web` may not import this module: the door is the only way in. Statements are plain SQL that SQLite and PostgreSQL
+read alike, because these are the hottest statements of the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, text
+
+GENERATION: Final = "COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+"""The generation in use, as an expression within a query: a reader sees one generation whole, also while it is switched."""
+
+
+class Row(NamedTuple):
+    """One leaf of one section: the sealed state, its keyed hash, and how many events it holds. `leaf` is what stands in column `section`."""
+
+    subject: str
+    episode: str
+    leaf: str
+    etag: bytes
+    events: int
+    body: bytes
+
+
+class Relation(NamedTuple):
+    """An organisation's treatment relation (behandelrelatie) with one pregnancy. `kind` is dossier or encounter; days, "" when not known.
+
+    `until` is the day on which it ended; how long it still counts after that is not decided here.
+    """
+
+    subject: str
+    episode: str
+    ura: str
+    kind: str
+    since: str
+    until: str
+
+
+def generation(tx: Connection) -> int:
+    """The generation in use; call it first in every transaction that writes views or appends recorded events.
+
+    On PostgreSQL it is held until the transaction ends, so that a rebuild cannot switch between the reading and the writing. On
+    SQLite one writer at a time does the same.
+    """
+    return _generation(tx, "FOR SHARE")
+
+
+def hold_generation(tx: Connection) -> int:
+    """The generation in use, held alone: waits for every transaction that writes views, and lets none begin until this one ends."""
+    return _generation(tx, "FOR UPDATE")
+
+
+def _generation(tx: Connection, lock: str) -> int:
+    query = f"SELECT value FROM meta WHERE name = 'generation'{'' if tx.dialect.name == 'sqlite' else ' ' + lock}"
+    value = tx.execute(text(query)).scalar()
+    if value is None:
+        tx.execute(text("INSERT INTO meta (name, value) VALUES ('generation', '1') ON CONFLICT (name) DO NOTHING"))
+        value = tx.execute(text(query)).scalar_one()
+    return int(value)
+
+
+def use_generation(tx: Connection, number: int) -> None:
+    """Make a generation the one in use."""
+    tx.execute(text("UPDATE meta SET value = :value WHERE name = 'generation'"), {"value": str(number)})
+
+
+_LEAVES: Final = text("SELECT section FROM view WHERE generation = :g AND subject = :s AND episode = :e")
+_BODY: Final = text("SELECT body FROM view WHERE generation = :g AND subject = :s AND episode = :e AND section = :l")
+_EPISODES: Final = text("SELECT DISTINCT episode FROM view WHERE generation = :g AND subject = :s")
+_SAVE: Final = text(
+    "INSERT INTO view (generation, subject, episode, section, etag, events, body) VALUES (:g, :s, :e, :l, :t, :n, :b)"
+    " ON CONFLICT (generation, subject, episode, section) DO UPDATE SET etag = excluded.etag, events = excluded.events, body = excluded.body"
+)
+_DROP: Final = text("DELETE FROM view WHERE generation = :g AND subject = :s AND episode = :e AND section = :l")
+_FORGET_RELATIONS: Final = text("DELETE FROM relation WHERE generation = :g AND subject = :s")
+_SAVE_RELATION: Final = text(
+    'INSERT INTO relation (generation, subject, episode, ura, kind, since, "until") VALUES (:g, :s, :e, :u, :k, :f, :t)'
+)
+
+
+def leaves(tx: Connection, number: int, subject: str, episode: str) -> list[str]:
+    """The names of the rows of one woman and pregnancy."""
+    return [row[0] for row in tx.execute(_LEAVES, {"g": number, "s": subject, "e": episode})]
+
+
+def body(tx: Connection, number: int, subject: str, episode: str, leaf: str) -> bytes | None:
+    """The sealed state of one row, None when there is no such row."""
+    found = tx.execute(_BODY, {"g": number, "s": subject, "e": episode, "l": leaf}).scalar()
+    return None if found is None else bytes(found)
+
+
+def episodes(tx: Connection, number: int, subject: str) -> list[str]:
+    """The pregnancies of a woman that have rows, the empty one (facts of no known pregnancy) among them."""
+    return [row[0] for row in tx.execute(_EPISODES, {"g": number, "s": subject})]
+
+
+def save(tx: Connection, number: int, rows: Sequence[Row]) -> None:
+    """Write rows, over those that are there."""
+    if rows:
+        tx.execute(_SAVE, [{"g": number, "s": r.subject, "e": r.episode, "l": r.leaf, "t": r.etag, "n": r.events, "b": r.body} for r in rows])
+
+
+def drop(tx: Connection, number: int, gone: Iterable[tuple[str, str, str]]) -> None:
+    """Remove rows (subject, episode, leaf): leaves that were split."""
+    rows = [{"g": number, "s": subject, "e": episode, "l": leaf} for subject, episode, leaf in gone]
+    if rows:
+        tx.execute(_DROP, rows)
+
+
+def save_relations(tx: Connection, number: int, subject: str, relations: Sequence[Relation]) -> None:
+    """Make these the woman's treatment relations, and no others."""
+    tx.execute(_FORGET_RELATIONS, {"g": number, "s": subject})
+    if relations:
+        rows = [{"g": number, "s": r.subject, "e": r.episode, "u": r.ura, "k": r.kind, "f": r.since, "t": r.until} for r in relations]
+        tx.execute(_SAVE_RELATION, rows)
+
+
+_OF_WOMAN: Final = text(
+    f'SELECT subject, episode, ura, kind, since, "until" FROM relation WHERE generation = {GENERATION} AND subject = :s ORDER BY episode, ura'
+)
+_OF_ORGANISATION: Final = text(
+    f'SELECT subject, episode, ura, kind, since, "until" FROM relation WHERE generation = {GENERATION} AND ura = :u ORDER BY subject, episode'
+)
+
+
+def relations(tx: Connection, subject: str) -> list[Relation]:
+    """A woman's treatment relations in the generation in use."""
+    return [Relation(*row) for row in tx.execute(_OF_WOMAN, {"s": subject})]
+
+
+def relations_of(tx: Connection, ura: str) -> list[Relation]:
+    """An organisation's treatment relations in the generation in use."""
+    return [Relation(*row) for row in tx.execute(_OF_ORGANISATION, {"u": ura})]
+
+
+def still(relation: Relation, today: date, tail_days: int) -> bool:
+    """Whether a relation counts on a day: not over, or over for no more than the tail. A day that cannot be read counts as long over."""
+    if not relation.until:
+        return True
+    try:
+        return (today - date.fromisoformat(relation.until[:10])).days <= tail_days
+    except ValueError:
+        return False
+
+
+_COMPARED: Final = text(
+    "SELECT subject, episode, section, etag, events FROM view WHERE generation = :g AND subject IN :s"
+).bindparams(bindparam("s", expanding=True))
+_RELATED: Final = text(
+    'SELECT subject, episode, ura, kind, since, "until" FROM relation WHERE generation = :g AND subject IN :s'
+).bindparams(bindparam("s", expanding=True))
+
+
+def etags(tx: Connection, number: int, subjects: Sequence[str]) -> dict[tuple[str, str, str], bytes]:
+    """(subject, episode, leaf) → etag, for comparing generations."""
+    return {(s, e, leaf): bytes(etag) for s, e, leaf, etag, _ in tx.execute(_COMPARED, {"g": number, "s": list(subjects)})}
+
+
+def relations_among(tx: Connection, number: int, subjects: Sequence[str]) -> set[Relation]:
+    """The treatment relations of several women in one generation."""
+    return {Relation(*row) for row in tx.execute(_RELATED, {"g": number, "s": list(subjects)})}
+
+
+_NEXT_OLD: Final = text("SELECT subject FROM view WHERE generation = :g ORDER BY subject LIMIT 1 OFFSET :n")
+
+
+def clear_some(tx: Connection, number: int, limit: int) -> bool:
+    """Remove about `limit` rows of a generation that is not in use; False when none is left."""
+    to = tx.execute(_NEXT_OLD, {"g": number, "n": limit}).scalar()
+    where = "" if to is None else " AND subject <= :to"
+    for table in ("view", "relation"):
+        tx.execute(text(f"DELETE FROM {table} WHERE generation = :g{where}"), {"g": number, "to": to} if where else {"g": number})
+    return to is not None

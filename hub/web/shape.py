@@ -1,0 +1,191 @@
+"""From a `Plan` to what a page says: names for sources, values in order of time, conflicts, what is newest, and the two charts.
+
+Nothing is judged here: no value is called good or bad. Where a picture has a limit line, the page says that it is an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+
+from markupsafe import Markup
+
+from fhir_profiles.codes import MEASUREMENTS, PREGNANCY
+from hub.plan.plan import Line, Plan, Value
+from hub.web import charts, words
+from hub.web.ports import SourceStatus
+
+BLOOD = frozenset({"blood-group", "rhesus-d", "rhesus-c"})
+"""Concepts of which she reads only that they are being checked (plan.md g.4): no group is ever chosen for her."""
+
+DUE = frozenset({"due-date", "due-date-definitive"})
+COUNTS_WEEKS = DUE | {"gestational-age", "last-menstruation"}
+"""What stops at once when a pregnancy ended in loss."""
+
+NONE_WORDS = ("nee", "geen", "bekend: nee", "nooit")
+
+
+@dataclass(frozen=True)
+class Names:
+    """What sources are called: by their dossier in this plan, else as registered, else as they are."""
+
+    known: dict[str, str]
+
+    def of(self, source: str) -> str:
+        """The name of a source."""
+        return self.known.get(source, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table under a chart."""
+
+    term: str
+    when: str
+    text: str
+    was: tuple[str, ...]
+    withdrawn: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with its sentence, the marks of its sources and its table."""
+
+    name: str
+    title: str
+    sentence: str
+    picture: Markup | None
+    unit: str
+    weeks: bool
+    marks: tuple[tuple[Markup, str], ...]
+    rows: tuple[Row, ...]
+
+
+def names_of(plan: Plan, sources: Iterable[SourceStatus]) -> Names:
+    """Names for every source that the plan may mention."""
+    return Names({**{s.source: s.name for s in sources}, **{d.source: d.organisation for d in plan.dossiers if d.organisation}})
+
+
+def days_pregnant(plan: Plan, today: date) -> int | None:
+    """Completed days of pregnancy today; None unless a pregnancy goes on and its due date is known."""
+    due = words.day(plan.due)
+    if plan.phase != "pregnant" or due is None:
+        return None
+    days = words.gestation_days(today, due)
+    return days if 0 <= days <= 46 * 7 else None
+
+
+def conflicts(plan: Plan) -> list[Line]:
+    """Every line on which sources disagree."""
+    return [line for section in plan.sections.values() for line in section.lines if line.conflict]
+
+
+def line_of(plan: Plan, section: str, concept: str) -> Line | None:
+    """One line, when the asker may see its section and it is there."""
+    view = plan.sections.get(section)
+    return next((line for line in view.lines if line.concept == concept), None) if view else None
+
+
+def gravidity_parity(plan: Plan) -> str:
+    """G2P1, as far as both are known and undisputed."""
+    def part(letter: str, concept: str) -> str:
+        line = line_of(plan, PREGNANCY, concept)
+        known = line is not None and line.shown is not None and not line.conflict
+        return f"{letter}{line.shown.text}" if known and line and line.shown else ""
+
+    return part("G", "gravidity") + part("P", "parity")
+
+
+def all_values(line: Line) -> list[Value]:
+    """Every value of a line once, oldest first by its own time. Replaced values stay inside the one that replaced them."""
+    once: dict[tuple[str, str, str], Value] = {}
+    for value in (line.shown, *line.history, *line.voices):
+        if value is not None:
+            once.setdefault((value.identity or value.event, value.effective, value.text), value)
+    return sorted(once.values(), key=lambda v: (_order(v.effective), v.recorded, v.event))
+
+
+def newest(plan: Plan, most: int) -> list[tuple[Line, Value]]:
+    """The values that came in last, newest first."""
+    found = [(line, value) for section in plan.sections.values() for line in section.lines for value in all_values(line)]
+    found.sort(key=lambda pair: (_order(pair[1].recorded), pair[1].event), reverse=True)
+    return found[:most]
+
+
+def says_none(value: Value) -> bool:
+    """Whether a value is a known "none" (bekend: nee), which is a value and not a gap."""
+    return value.text.strip().lower() in NONE_WORDS or value.code in ("no", "none", "false")
+
+
+def sources_in(plan: Plan, sources: Iterable[SourceStatus]) -> list[SourceStatus]:
+    """The status of the sources that this plan is made of."""
+    mentioned = {d.source for d in plan.dossiers} | {c.source for c in plan.team} | {
+        value.source for section in plan.sections.values() for line in section.lines for value in all_values(line)}
+    return [status for status in sources if status.source in mentioned]
+
+
+def haemoglobin(plan: Plan, names: Names, today: date) -> Chart | None:
+    """The Hb chart; None when there is no Hb. Only values in mmol/L are drawn, every one stands in the table."""
+    line = line_of(plan, MEASUREMENTS, "haemoglobin")
+    values = [v for v in all_values(line) if v.number is not None] if line else []
+    if not values:
+        return None
+    drawn = [v for v in values if v.unit in ("", "mmol/L")]
+    last = values[-1]
+    was = f" (gecorrigeerd, was {last.earlier[-1].text})" if last.status == "corrected" and last.earlier else ""
+    return _chart(plan, "hb", "Hb", f"Laatste {last.text}{was}, {_at(plan, last, today)}.", "mmol/L", values,
+                  [(v, (v.number or 0.0,), f"{v.number:g}".replace(".", ",")) for v in drawn], names, today)
+
+
+def pressure(plan: Plan, names: Names, today: date) -> Chart | None:
+    """The blood pressure chart; None when there is none."""
+    line = line_of(plan, MEASUREMENTS, "blood-pressure")
+    values = [v for v in all_values(line) if {"systolic", "diastolic"} <= dict(v.parts).keys()] if line else []
+    if not values:
+        return None
+    pairs = [(v, (dict(v.parts)["systolic"], dict(v.parts)["diastolic"]), v.text) for v in values]
+    highest, (high, low), _ = max((p for p in pairs if p[0].status != "withdrawn"), key=lambda p: p[1], default=pairs[-1])
+    return _chart(plan, "rr", "Bloeddruk", f"Hoogste {high:g}/{low:g}, {_at(plan, highest, today)}.", "mmHg", values, pairs, names, today)
+
+
+def _chart(plan: Plan, name: str, title: str, sentence: str, unit: str, values: Sequence[Value],
+           spots: Sequence[tuple[Value, tuple[float, ...], str]], names: Names, today: date) -> Chart:
+    due = words.day(plan.due) if plan.phase != "loss" else None
+    order = list(dict.fromkeys(v.source for v, _, _ in spots))
+    points = [charts.Point(_x(when, due), numbers, label, order.index(v.source))
+              for v, numbers, label in spots if v.status != "withdrawn" and (when := words.day(v.effective)) is not None]
+    picture = _picture(name, title, points, due) if points else None
+    rows = tuple(Row(_at(plan, v, today) if due else "", words.short(v.effective, today), v.text, tuple(e.text for e in v.earlier),
+                     v.status == "withdrawn", names.of(v.source)) for v in reversed(values))
+    marks = tuple((charts.key_mark(i), names.of(source)) for i, source in enumerate(order)) if name == "hb" and len(order) > 1 else ()
+    return Chart(name, title, sentence, picture, unit, due is not None, marks, rows)
+
+
+def _picture(name: str, title: str, points: list[charts.Point], due: date | None) -> Markup:
+    points = sorted(points, key=lambda p: p.x)
+    where = [p.x for p in points]
+    axis = charts.week_axis(where) if due else charts.day_axis(where, lambda x: f"{date.fromordinal(int(x)):%d-%m}")
+    words_title = f"{title}, {len(points)} {'meting' if len(points) == 1 else 'metingen'}"
+    if name == "rr":
+        return charts.pressure_chart(name, words_title, points, axis, ((140, "grens 140"), (90, "grens 90")))
+    return charts.line_chart(name, words_title, points, axis)
+
+
+def _x(when: date, due: date | None) -> float:
+    return words.gestation_days(when, due) / 7 if due else float(when.toordinal())
+
+
+def _at(plan: Plan, value: Value, today: date) -> str:
+    """When, in weeks while the plan counts them, else as a day."""
+    due, when = words.day(plan.due), words.day(value.effective)
+    if due is None or when is None or plan.phase == "loss":
+        return words.short(value.effective, today)
+    return words.gestation(words.gestation_days(when, due))
+
+
+def _order(text: str) -> str:
+    at = words.moment(text)
+    # Two times are compared in UTC; text that is only a day or less sorts before the hours of that day.
+    return at.astimezone(UTC).isoformat() if at else text
