@@ -6,6 +6,7 @@ restated by iWlz RFC0019 and the Zorgviewer guide. Ids of persons are those of t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ UNKNOWN: Final = "not-known"
 
 _CAREGIVERS: Final = frozenset({"midwife", "gynaecologist", "maternity-nurse"})
 _BODY_VERSION: Final = 1
+_NAME: Final = re.compile(r"[0-9A-Za-z._-]{0,64}")
+"""What stands in a column of its own: pseudonyms and organisation numbers, never free text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,8 @@ def _missing(entry: Entry) -> str:
         (bool(about.consent), "about.consent"),
         # About whom, unless it is a search over all: NEN allows no other line without a client.
         (bool(about.subject) or what.code in (LOG_SEARCH, LOG_EXPORT, CLIENT_SEARCH), "about.subject"),
+        (_NAME.fullmatch(about.subject) is not None, "about.subject"),
+        (_NAME.fullmatch(who.ura) is not None, "who.ura"),
         (bool(about.query) or what.action != "E", "about.query"),
         (bool(entry.where.observer), "where.observer"),
     )

@@ -1,7 +1,7 @@
 """Triggers that make the database itself refuse to change or remove what stands in the trail.
 
 They stop mistakes and ordinary accounts, not the owner of the database; whoever has to let entries go after the retention period (five
-years from writing) drops them on purpose, which is an act that can be seen. Works in SQLite and PostgreSQL 14+; running it again is harmless.
+years from writing) drops them on purpose, an act that can be seen. Works in SQLite and PostgreSQL 14+; running it again is harmless.
 """
 
 from __future__ import annotations

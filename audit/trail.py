@@ -8,8 +8,10 @@ a seal that does not open. Many entries share one commit; the number of an entry
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,18 +20,19 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, text
 
-from audit.entry import Entry, Line, from_bytes, to_bytes
+from audit.entry import SUCCESS, Entry, Line, from_bytes, to_bytes
 from fhir_profiles.errors import BirthCareError, Unavailable
 from hub.database import Database
 from hub.log.group import Batcher
-from hub.log.keys import Keyring
+from hub.log.keys import Erased, Keyring
 from hub.tables import audit_entry
 
 _MAX_BATCH: Final = 200
 _LIMIT: Final = 5_000
 _PAGE: Final = 500
 _NEXT: Final = text(
-    "INSERT INTO audit_head (subject, seq) VALUES (:subject, :n) ON CONFLICT (subject) DO UPDATE SET seq = audit_head.seq + :n RETURNING seq"
+    "INSERT INTO audit_head (subject, seq) VALUES (:subject, :n)"
+    " ON CONFLICT (subject) DO UPDATE SET seq = audit_head.seq + :n RETURNING seq"
 )
 log = structlog.get_logger(__name__)
 
@@ -45,9 +48,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What an auditor looks for; an empty field does not narrow. `who` is a person's id; `since` and `until` are UTC ISO times, `until` excluded."""
+    """What an auditor looks for; an empty field does not narrow.
+
+    `who` is a person's id, `name` a part of a person's name (slower: names are sealed, so every line must be opened). `outcome` is success,
+    refused, error, or "closed" for the last two. `since` ≤ time of writing < `until`, UTC in ISO form.
+    """
 
     who: str = ""
+    name: str = ""
     ura: str = ""
     kind: str = ""
     outcome: str = ""
@@ -60,13 +68,18 @@ class Filter:
         return "&".join(f"{name}={getattr(self, name)}" for name in self.__slots__ if getattr(self, name)) or "all"
 
 
+EVERYTHING: Final = Filter()
+
+
 class _Waiting:
     """One entry in the queue, and what became of it."""
 
-    __slots__ = ("entry", "recorded")
+    __slots__ = ("body", "entry", "recorded")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        # Written out here, so that an entry that cannot be written fails alone and not with the batch it is in.
+        self.body = to_bytes(entry)
         self.recorded: Recorded | None = None
 
 
@@ -118,20 +131,19 @@ class Trail:
     def of_subject(self, subject: str, limit: int = 100, after: int = 0) -> list[Line]:
         """Who looked at this woman's data, newest first; `after` is the `subject_seq` of the last line the caller has, 0 to begin."""
         mine = select(audit_entry).where(audit_entry.c.subject == subject).order_by(audit_entry.c.subject_seq.desc()).limit(limit)
-        return self._lines(mine.where(audit_entry.c.subject_seq < after) if after else mine)
+        return self._opened(self._rows(mine.where(audit_entry.c.subject_seq < after) if after else mine))
 
-    def search(self, wanted: Filter, limit: int = 100, after: int = 0, *, below: int = 0) -> list[Line]:
-        """The lines that fit, newest first; `after` is the `seq` of the last line the caller has, 0 to begin, `below` an upper bound."""
-        query = select(audit_entry).where(*self._conditions(wanted)).order_by(audit_entry.c.seq.desc()).limit(limit)
-        bound = min((n for n in (after, below) if n), default=0)
-        return self._lines(query.where(audit_entry.c.seq < bound) if bound else query)
+    def search(self, wanted: Filter, limit: int = 100, after: int = 0) -> list[Line]:
+        """The lines that fit, newest first; `after` is the `seq` of the last line the caller has, 0 to begin."""
+        return list(itertools.islice(self.walk(wanted, below=after, page=_PAGE if wanted.name else limit), limit))
 
-    def walk(self, wanted: Filter, *, below: int = 0) -> Iterator[Line]:
-        """All lines that fit, newest first, page by page; `below` keeps out what was written from that `seq` on."""
-        after = 0
-        while page := self.search(wanted, _PAGE, after, below=below):
-            yield from page
-            after = page[-1].seq
+    def walk(self, wanted: Filter, *, below: int = 0, page: int = _PAGE) -> Iterator[Line]:
+        """All lines that fit, newest first, page by page; `below` keeps out what was written from that `seq` on (0: nothing)."""
+        name = wanted.name.casefold()
+        query = select(audit_entry).where(*self._conditions(wanted)).order_by(audit_entry.c.seq.desc()).limit(page)
+        while rows := self._rows(query.where(audit_entry.c.seq < below) if below else query):
+            yield from (line for line in self._opened(rows) if name in line.entry.who.name.casefold())
+            below = rows[-1].seq
 
     def actor(self, person: str) -> str:
         """The keyed hash of a person's id that stands in the `actor` column, so that one can search without the ids in the clear."""
@@ -139,18 +151,31 @@ class Trail:
 
     def _conditions(self, wanted: Filter) -> list[ColumnElement[bool]]:
         c = audit_entry.c
-        pairs = ((c.ura, wanted.ura), (c.kind, wanted.kind), (c.outcome, wanted.outcome), (c.subject, wanted.subject),
+        pairs = ((c.ura, wanted.ura), (c.kind, wanted.kind), (c.subject, wanted.subject),
                  (c.actor, self.actor(wanted.who) if wanted.who else ""))
         exact: list[ColumnElement[bool]] = [column == value for column, value in pairs if value]
-        return [*exact, *([c.at >= wanted.since] if wanted.since else []), *([c.at < wanted.until] if wanted.until else [])]
+        outcome = {"": [], "closed": [c.outcome != SUCCESS]}.get(wanted.outcome, [c.outcome == wanted.outcome])
+        since = [c.at >= _time(wanted.since)] if wanted.since else []
+        until = [c.at < _time(wanted.until)] if wanted.until else []
+        return [*exact, *outcome, *since, *until]
 
-    def _lines(self, query: Select[Any]) -> list[Line]:
+    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         with self._database.read() as tx:
-            rows = tx.execute(query).all()
-        return [self._line(row) for row in rows]
+            return tx.execute(query).all()
 
-    def _line(self, row: Row[Any]) -> Line:
-        """Raises `Unavailable` when the row was changed, and `Erased` when the woman's audit key was destroyed."""
+    def _opened(self, rows: Sequence[Row[Any]]) -> list[Line]:
+        """The lines in the rows, without those whose key was destroyed on purpose after their retention; `audit.check` counts them."""
+        lines = []
+        for row in rows:
+            with contextlib.suppress(Erased):
+                lines.append(self.line_of(row))
+        return lines
+
+    def line_of(self, row: Row[Any]) -> Line:
+        """The line in a row of `audit_entry`.
+
+        Raises `Unavailable` when the row was changed, and `Erased` when the woman's audit key was destroyed.
+        """
         bound = _bound(row.id, row.at, row.kind, row.outcome, row.subject, row.subject_seq, row.ura, row.actor)
         return Line(row.seq, row.subject_seq, row.at, from_bytes(self._keyring.open(_key(row.subject), row.body, bound)))
 
@@ -167,7 +192,7 @@ class Trail:
             rows = []
             for waiting in batch:
                 last[waiting.entry.about.subject] += 1
-                rows.append(self._row(waiting.entry, at, last[waiting.entry.about.subject]))
+                rows.append(self._row(waiting, at, last[waiting.entry.about.subject]))
             stored = tx.execute(insert(audit_entry).returning(audit_entry.c.id, audit_entry.c.seq, audit_entry.c.subject_seq), rows).all()
         kept = {row.id: Recorded(row.id, row.seq, row.subject_seq) for row in stored}
         for waiting in batch:
@@ -179,11 +204,17 @@ class Trail:
         seq: int = tx.execute(_NEXT, {"subject": subject, "n": n}).scalar_one()
         return seq - n
 
-    def _row(self, entry: Entry, at: str, subject_seq: int) -> dict[str, object]:
+    def _row(self, waiting: _Waiting, at: str, subject_seq: int) -> dict[str, object]:
+        entry = waiting.entry
         what, subject, ura, actor = entry.what, entry.about.subject, entry.who.ura, self.actor(entry.who.id)
         bound = _bound(entry.id, at, what.code, what.outcome, subject, subject_seq, ura, actor)
         return {"id": entry.id, "at": at, "kind": what.code, "outcome": what.outcome, "subject": subject, "subject_seq": subject_seq,
-                "ura": ura, "actor": actor, "body": self._keyring.seal(_key(subject), to_bytes(entry), bound)}
+                "ura": ura, "actor": actor, "body": self._keyring.seal(_key(subject), waiting.body, bound)}
+
+
+def _time(text: str) -> str:
+    """Times are compared as text, so a bound ends where its digits end."""
+    return text.removesuffix("Z").removesuffix("+00:00")
 
 
 def _key(subject: str) -> str:

@@ -34,6 +34,7 @@ ROLE_HAS_NO_SECTION: Final = "role-has-no-section"
 FACTS_UNKNOWN: Final = "facts-unknown"
 ENGINE_ERROR: Final = "engine-error"
 NOTHING_ASKED: Final = "nothing-asked"
+NOTHING_FOUND: Final = "nothing-found"
 
 REASONS: Final[dict[str, Reason]] = {reason.code: reason for reason in (
     Reason(OWN_PLAN, True, "Dit is uw eigen plan.",
@@ -62,6 +63,8 @@ REASONS: Final[dict[str, Reason]] = {reason.code: reason for reason in (
            "Wij konden niet nagaan of het mocht. Daarom bleef uw plan dicht."),
     Reason(ENGINE_ERROR, False, "De toegangsregels konden niet worden toegepast. Het plan blijft dicht; de beheerder is nodig.",
            "Er ging bij ons iets mis. Daarom bleef uw plan dicht."),
+    Reason(NOTHING_FOUND, True, "Er is geen cliënt met een behandelrelatie en toestemming voor uw organisatie.",
+           "Deze persoon zocht en vond niets."),
     Reason(NOTHING_ASKED, False, "Er is geen deel van het plan gevraagd.",
            "Er is geen deel van uw plan gevraagd."),
 )}

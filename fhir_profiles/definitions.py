@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ def definition(name: str) -> Schema:
     return schema
 
 
-@lru_cache(maxsize=None)
+@cache
 def validator(resource_type: str) -> jsonschema_rs.Draft4Validator:
     """The compiled schema of one of `resource_types`; made at first use and kept."""
     schema = {"$ref": f"#/definitions/{resource_type}", "definitions": {name: definition(name) for name in _reached(resource_type)}}

@@ -11,15 +11,15 @@ from typing import Final
 from xml.parsers import expat
 
 _XHTML: Final = "http://www.w3.org/1999/xhtml"
-_ELEMENTS: Final = frozenset(
+_ELEMENTS: Final = frozenset((
     "a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4 h5 h6 hr i img li ol p pre q samp"
-    " small span strong sub sup table tbody td tfoot th thead tr tt ul var".split()
-)
-_ATTRIBUTES: Final = frozenset(
+    " small span strong sub sup table tbody td tfoot th thead tr tt ul var"
+).split())
+_ATTRIBUTES: Final = frozenset((
     "abbr align alt axis bgcolor border cellpadding cellspacing char charoff charset cite class colspan compact coords dir frame headers"
     " height href hreflang hspace id lang longdesc name noshade nowrap rel rev rowspan rules scope shape size span src start style summary"
-    " tabindex title type valign value vspace width".split()
-) | {"http://www.w3.org/XML/1998/namespace lang", "http://www.w3.org/XML/1998/namespace space"}
+    " tabindex title type valign value vspace width"
+).split()) | {"http://www.w3.org/XML/1998/namespace lang", "http://www.w3.org/XML/1998/namespace space"}
 _LINK: Final = re.compile(r"(?:https?://|mailto:|tel:|#|[A-Za-z0-9_\-./]+(?:[?#]|$))", re.IGNORECASE)
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg|gif);base64,|#", re.IGNORECASE)
 _ACTIVE_STYLE: Final = re.compile(r"url\s*\(|expression\s*\(|javascript:|@import|\\", re.IGNORECASE)

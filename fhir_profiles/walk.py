@@ -6,7 +6,6 @@ narratives; and collects resources within the resource, and local references, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -18,7 +17,11 @@ from fhir_profiles.strict_json import MAX_DEPTH
 
 Json = dict[str, Any]
 
+MAX_PROBLEMS: Final = 50
+
+TOO_DEEP: Final = f"at most {MAX_DEPTH} levels"
 _SCALARS: Final = frozenset({bool, int, float, Decimal, type(None)})
+_EXTENSIONS: Final = frozenset({"extension", "modifierExtension"})
 _HOLD_RESOURCES: Final = frozenset({"contained", "resource", "outcome"})
 _SUFFIXES: Final = ("value", "_value")
 
@@ -41,32 +44,40 @@ class Inner:
 
 @dataclass(slots=True)
 class Walk:
-    """What was found. Paths are put together while the walk returns, so a clean resource pays nothing for them."""
+    """What was found, in `found`. Paths are put together while the walk returns, so a clean resource pays nothing for them."""
 
-    problems: list[Problem] = field(default_factory=list)
-    inner: list[Inner] = field(default_factory=list)
+    found: list[Problem | Inner] = field(default_factory=list)
     local_references: bool = False
+
+    def problems(self) -> list[Problem]:
+        """The faults, at most `MAX_PROBLEMS`."""
+        return [found for found in self.found if isinstance(found, Problem)][:MAX_PROBLEMS]
+
+    def inner(self) -> list[Inner]:
+        """The resources within this one, at any depth."""
+        return [found for found in self.found if isinstance(found, Inner)]
 
     def node(self, node: Json, depth: int) -> None:
         """Look at one JSON object and all under it. `depth` counts levels of JSON, the resource itself being 1."""
+        found = self.found
         if depth > MAX_DEPTH:
-            self.fault("", f"at most {MAX_DEPTH} levels")
+            found.append(Problem("", TOO_DEEP))
             return
         for key, value in node.items():
             kind = type(value)
             if kind is str:
                 continue
-            if kind is dict:
-                known = len(self.problems), len(self.inner)
+            if kind is list:
+                self._list(node, key, value, depth + 1)
+            elif kind is dict:
+                before = len(found)
                 self.node(value, depth + 1)
                 if key in _HOLD_RESOURCES and "resourceType" in value:
-                    self.inner.append(Inner("", value))
-                if known != (len(self.problems), len(self.inner)):
-                    self._under(known, key)
-            elif kind is list:
-                self._list(node, key, value, depth + 1)
+                    found.append(Inner("", value))
+                if len(found) != before:
+                    self._under(before, _named(key))
             elif kind not in _SCALARS:
-                self.fault("", "JSON values only")
+                found.append(Problem("", "JSON values only"))
         if "end" in node:
             self._period(node)
         if "div" in node:
@@ -75,51 +86,56 @@ class Walk:
             reference = node["reference"]
             self.local_references |= type(reference) is str and reference[:1] == "#"
 
-    def fault(self, path: str, expected: str) -> None:
-        """Note a fault at a path below the object at hand."""
-        self.problems.append(Problem(path, expected))
-
     def _list(self, node: Json, key: str, values: list[Any], depth: int) -> None:
-        has_null, extensions = False, key == "extension" or key == "modifierExtension"
-        for i, value in enumerate(values):
+        found, i, has_null = self.found, 0, False
+        extensions, resources = key in _EXTENSIONS, key in _HOLD_RESOURCES
+        for value in values:
             kind = type(value)
             if kind is dict:
-                known = len(self.problems), len(self.inner)
+                before = len(found)
                 self.node(value, depth + 1)
                 if extensions:
                     self._extension(value)
-                elif key in _HOLD_RESOURCES and "resourceType" in value:
-                    self.inner.append(Inner("", value))
-                if known != (len(self.problems), len(self.inner)):
-                    self._under(known, key, i)
+                elif resources and "resourceType" in value:
+                    found.append(Inner("", value))
+                if len(found) != before:
+                    self._under(before, f"{_named(key)}[{i}]")
             elif value is None:
                 has_null = True
             elif kind is not str and kind not in _SCALARS:
-                self.fault(_named(key), "no list within a list")
+                found.append(Problem(_named(key), "no list within a list"))
+            i += 1
         if has_null or (type(key) is str and key[:1] == "_"):
             self._beside(node, key, values)
 
-    def _under(self, known: tuple[int, int], key: str, index: int | None = None) -> None:
-        """Put a key before the paths of all that was found under it."""
-        step = _named(key) + ("" if index is None else f"[{index}]")
-        problems, inner = self.problems, self.inner
-        problems[known[0] :] = [Problem(_joined(step, p.path), p.expected) for p in problems[known[0] :]]
-        for found in inner[known[1] :]:
-            found.path = _joined(step, found.path)
+    def _under(self, before: int, step: str) -> None:
+        """Put a step before the paths of all that was found under it; more than `MAX_PROBLEMS` tell nothing new."""
+        below, kept = self.found[before:], 0
+        del self.found[before:]
+        for found in below:
+            path = f"{step}.{found.path}" if found.path else step
+            if isinstance(found, Inner):
+                self.found.append(Inner(path, found.resource))
+            elif kept < MAX_PROBLEMS:
+                self.found.append(Problem(path, found.expected))
+                kept += 1
+
+    def _fault(self, path: str, expected: str) -> None:
+        self.found.append(Problem(path, expected))
 
     def _extension(self, extension: Json) -> None:
         values = {key.removeprefix("_") for key in extension if type(key) is str and key.startswith(_SUFFIXES)}
         if len(values) + ("extension" in extension) != 1:
-            self.fault("", "either one value or further extensions (ext-1)")
+            self._fault("", "either one value or further extensions (ext-1)")
 
     def _period(self, node: Json) -> None:
         start, end = node.get("start"), node["end"]
         if type(start) is str and type(end) is str and runs_backwards(start, end):
-            self.fault("end", "an end that is not before the start (per-1)")
+            self._fault("end", "an end that is not before the start (per-1)")
 
     def _narrative(self, node: Json) -> None:
         if type(node["div"]) is str and (expected := narrative_fault(node["div"])):
-            self.fault("div", expected)
+            self._fault("div", expected)
 
     def _beside(self, node: Json, key: str, values: list[Any]) -> None:
         """Null in a list holds the place of a value that only its extension tells, or the other way round."""
@@ -128,11 +144,11 @@ class Walk:
         other = node.get(key[1:] if key[:1] == "_" else "_" + key)
         if type(other) is not list:
             if None in values or other is not None:
-                self.fault(_named(key), "null only where an extension, or a value, stands in its place")
+                self._fault(_named(key), "null only where an extension, or a value, stands in its place")
         elif len(other) != len(values):
-            self.fault(_named(key), "as many items as in the list beside it, with null for none")
+            self._fault(_named(key), "as many items as in the list beside it, with null for none")
         elif any(a is None and b is None for a, b in zip(values, other, strict=True)):
-            self.fault(_named(key), "a value or an extension for each item")
+            self._fault(_named(key), "a value or an extension for each item")
 
 
 def walked(resource: Json) -> Walk:
@@ -146,9 +162,3 @@ def _named(key: Any) -> str:
     """The key when R4 knows it; a name that nobody knows might be anything, also a person's."""
     return key if type(key) is str and key in element_names() else "?"
 
-
-def _joined(step: str, path: str) -> str:
-    return f"{step}.{path}" if path else step
-
-
-Rule = Callable[[Json], list[Problem]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.formats.fhir_tree import FOCUS_URLS, Draft, Ref, dicts, not_after, text
+from connectors.formats.fhir_tree import FOCUS_URLS, Draft, Ref, day_after, dicts, not_after, start_of, text
 from fhir_profiles.errors import Invalid, Unsupported
 
 CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/condition-clinical"
@@ -17,21 +17,28 @@ VERIFICATION: Final = "http://terminology.hl7.org/CodeSystem/condition-ver-statu
 
 # What moves over under its own name.
 SAME: Final[dict[str, tuple[str, ...]]] = {
-    "Patient": ("identifier", "active", "name", "telecom", "gender", "birthDate", "deceasedBoolean", "deceasedDateTime", "address", "maritalStatus",
+    "Patient": ("identifier", "active", "name", "telecom", "gender", "birthDate", "deceasedBoolean", "deceasedDateTime", "address",
+                "maritalStatus",
                 "multipleBirthBoolean", "multipleBirthInteger", "communication", "generalPractitioner", "managingOrganization"),
     "Organization": ("identifier", "active", "type", "name", "alias", "telecom", "address", "partOf", "contact"),
     "Practitioner": ("identifier", "active", "name", "telecom", "address", "gender", "birthDate", "qualification", "communication"),
     "PractitionerRole": ("identifier", "active", "period", "practitioner", "organization", "code", "specialty", "location", "telecom",
                          "availableTime", "notAvailable", "availabilityExceptions"),
     "EpisodeOfCare": ("identifier", "status", "statusHistory", "type", "diagnosis", "managingOrganization", "period", "careManager"),
-    "Condition": ("identifier", "category", "severity", "code", "bodySite", "onsetDateTime", "onsetAge", "onsetPeriod", "onsetRange", "onsetString",
-                  "abatementDateTime", "abatementAge", "abatementPeriod", "abatementRange", "abatementString", "asserter", "evidence", "note"),
-    "Procedure": ("identifier", "partOf", "category", "code", "performedDateTime", "performedPeriod", "location", "reasonCode", "reasonReference",
+    "Condition": ("identifier", "category", "severity", "code", "bodySite", "onsetDateTime", "onsetAge", "onsetPeriod", "onsetRange",
+                  "onsetString",
+                  "abatementDateTime", "abatementAge", "abatementPeriod", "abatementRange", "abatementString", "asserter", "evidence",
+                  "note"),
+    "Procedure": ("identifier", "partOf", "category", "code", "performedDateTime", "performedPeriod", "location", "reasonCode",
+                  "reasonReference",
                   "bodySite", "outcome", "complication", "followUp", "note", "usedCode"),
-    "Observation": ("identifier", "status", "category", "code", "effectiveDateTime", "effectivePeriod", "issued", "performer", "dataAbsentReason",
-                    "bodySite", "method", "referenceRange", "component", "valueQuantity", "valueCodeableConcept", "valueString", "valueBoolean",
+    "Observation": ("identifier", "status", "category", "code", "effectiveDateTime", "effectivePeriod", "issued", "performer",
+                    "dataAbsentReason",
+                    "bodySite", "method", "referenceRange", "component", "valueQuantity", "valueCodeableConcept", "valueString",
+                    "valueBoolean",
                     "valueRange", "valueRatio", "valueTime", "valueDateTime", "valuePeriod"),
-    "Encounter": ("identifier", "status", "statusHistory", "class", "type", "priority", "participant", "period", "length", "hospitalization"),
+    "Encounter": ("identifier", "status", "statusHistory", "class", "type", "priority", "participant", "period", "length",
+                  "hospitalization"),
 }
 RENAMED: Final[dict[str, dict[str, str]]] = {
     "Condition": {"assertedDate": "recordedDate"}, "Procedure": {"notDoneReason": "statusReason"}, "Encounter": {"reason": "reasonCode"},
@@ -44,15 +51,18 @@ _STATUS: Final = {
     "Observation": frozenset(("registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown")),
     "Procedure": frozenset(("preparation", "in-progress", "suspended", "aborted", "completed", "entered-in-error", "unknown")),
     "EpisodeOfCare": frozenset(("planned", "waitlist", "active", "onhold", "finished", "cancelled", "entered-in-error")),
-    "Encounter": frozenset(("planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error", "unknown")),
+    "Encounter": frozenset(("planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error",
+                            "unknown")),
 }
 _CLINICAL_STATUS: Final = frozenset(("active", "recurrence", "inactive", "remission", "resolved"))
 _VERIFICATION_STATUS: Final = frozenset(("provisional", "differential", "confirmed", "refuted", "entered-in-error"))
 _LATER: Final = {
-    "Observation": ("encounter", "focus", "hasMember", "derivedFrom", "note"), "Condition": ("encounter", "recordedDate", "recorder", "participant"),
+    "Observation": ("encounter", "focus", "hasMember", "derivedFrom", "note"), "Condition": ("encounter", "recordedDate", "recorder",
+                                                                                             "participant"),
     "Procedure": ("encounter", "statusReason", "performedString", "recorder", "occurrenceDateTime", "focus"),
 }
-_LATER_TYPES: Final = frozenset(("ServiceRequest", "BodyStructure", "MedicationUsage", "InsurancePlan", "NutritionIntake", "Citation", "EvidenceReport"))
+_LATER_TYPES: Final = frozenset(("ServiceRequest", "BodyStructure", "MedicationUsage", "InsurancePlan", "NutritionIntake", "Citation",
+                                 "EvidenceReport"))
 
 
 def check_version(resource: dict[str, Any], at: str) -> None:
@@ -137,9 +147,9 @@ def _procedure(draft: Draft) -> None:
         draft.paths["status.notDone"] = f"{draft.at}.notDone"
     for place, performer in enumerate(dicts(draft.source.get("performer"))):
         _performer(draft, performer, place)
-    performed = draft.resource.get("performedDateTime") or text(draft.resource.get("performedPeriod", {}).get("start"))
+    performed = text(draft.resource.get("performedDateTime")) or start_of(draft.resource.get("performedPeriod"))
     if performed and done == "completed":
-        not_after(performed, draft.today, draft.at)
+        not_after(performed, day_after(draft.today, 1), draft.at)
     if not isinstance(draft.resource.get("code"), dict):
         raise Invalid("a procedure does not say what it is", path=draft.at, code="code-missing")
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from connectors.contract import Left
 from fhir_profiles.codes import system_of
 from fhir_profiles.errors import Invalid
-from fhir_profiles.identifiers import BSN_SYSTEM, BSN_SYSTEMS
+from fhir_profiles.identifiers import BSN_SYSTEM, BSN_SYSTEMS, Bsn
 
 ABSENT_URL: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 NULL_FLAVOR_URL: Final = "http://hl7.org/fhir/StructureDefinition/iso21090-nullFlavor"
@@ -48,6 +48,11 @@ def dicts(value: Any) -> list[dict[str, Any]]:
 def text(value: Any) -> str:
     """The value when it is text, else empty."""
     return value if isinstance(value, str) else ""
+
+
+def start_of(period: Any) -> str:
+    """The beginning of a Period, empty when it has none."""
+    return text(period.get("start")) if isinstance(period, dict) else ""
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -121,7 +126,6 @@ class Draft:
     subject: Ref | None = None
     context: Ref | None = None
     focus: Ref | None = None
-    bsn_at: str = ""
 
     @property
     def kind(self) -> str:
@@ -171,7 +175,7 @@ class Draft:
 
     def _object(self, value: dict[str, Any], at: str, to: str) -> Any:
         system = value.get("system")
-        masked = isinstance(system, str) and system in BSN_SYSTEMS and "value" in value
+        masked = "value" in value and (system in BSN_SYSTEMS if isinstance(system, str) else self._may_be_bsn(value["value"]))
         out: dict[str, Any] = {}
         for key, below in value.items():
             path, target = f"{at}.{key}", f"{to}.{key}"
@@ -179,7 +183,7 @@ class Draft:
                 self.refs.append(Ref(to, below, path))
             elif key == "value" and masked:
                 # Only the vault keeps a BSN; what is recorded says that there is one.
-                self.paths[f"{to}._value"] = self.bsn_at = path
+                self.paths[f"{to}._value"] = path
                 out["_value"] = _MASKED
             elif key == "system" and isinstance(below, str):
                 self.paths[target] = path
@@ -187,6 +191,16 @@ class Draft:
             elif (made := self.copy(below, path, target, key)) is not None:
                 out[key] = made
         return out if out or "reference" in value else None
+
+
+    def _may_be_bsn(self, value: Any) -> bool:
+        # An identifier of a person without a system, that passes the test of a BSN, is not shown either.
+        if self.kind not in ("Patient", "RelatedPerson") or not isinstance(value, str) or len(value.strip()) != 9:
+            return False
+        try:
+            return bool(Bsn(value))
+        except Invalid:
+            return False
 
 
 def known_extension(value: Any) -> bool:
@@ -221,7 +235,8 @@ def r4_system(system: str) -> str:
 
 @dataclass(slots=True)
 class Account:
-    """What became of every leaf. `taken` are leaf paths that became part of a fact, person or dossier; `refused` resource paths that wait."""
+    """What became of every leaf. `taken` are leaf paths that became part of a fact, person or dossier; `refused` resource paths that
+    wait."""
 
     taken: set[str]
     refused: dict[str, Left]

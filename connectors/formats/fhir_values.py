@@ -20,11 +20,13 @@ from fhir_profiles.errors import Invalid
 ABSENT_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 NULL_FLAVOR_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 _ABSENT_OF_FLAVOR: Final = {
-    "UNK": "unknown", "ASKU": "asked-unknown", "NAV": "temp-unknown", "NASK": "not-asked", "NI": "unknown", "NA": "not-applicable", "MSK": "masked",
+    "UNK": "unknown", "ASKU": "asked-unknown", "NAV": "temp-unknown", "NASK": "not-asked", "NI": "unknown", "NA": "not-applicable",
+    "MSK": "masked",
 }
 
 _UNITS: Final = {
-    "gram": "g", "gr": "g", "kilogram": "kg", "ml": "mL", "milliliter": "mL", "mmol/l": "mmol/L", "mmHg": "mm[Hg]", "mm Hg": "mm[Hg]", "pm": "/min",
+    "gram": "g", "gr": "g", "kilogram": "kg", "ml": "mL", "milliliter": "mL", "mmol/l": "mmol/L", "mmHg": "mm[Hg]", "mm Hg": "mm[Hg]",
+    "pm": "/min",
     "bpm": "/min", "g/dl": "g/dL", "dagen": "d", "dag": "d", "days": "d", "weken": "wk", "centimeter": "cm", "meter": "m",
 }
 _TO_PREFERRED: Final = {
@@ -105,7 +107,7 @@ def _settle_absent(draft: Draft) -> bool:
     beside = resource.get(f"_{name}") or next((v for k, v in resource.items() if k.startswith("_value")), None)
     for holder, to in ((value, name), (beside, next((k for k in resource if k.startswith("_value")), ""))):
         reason, leaf = _reason(holder)
-        if reason:
+        if reason and isinstance(holder, dict):
             at = draft.paths.get(f"{to}.{leaf}", _where(draft, to))
             _absent(draft, reason, holder, at)
             return True

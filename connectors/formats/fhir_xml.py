@@ -23,11 +23,14 @@ _DIV: Final = f"{{{XHTML}}}div"
 
 # Elements that repeat wherever they stand, whatever the parent.
 _ALWAYS: Final = frozenset((
-    "extension", "modifierExtension", "coding", "given", "prefix", "suffix", "line", "profile", "security", "tag", "contained", "entry", "link",
+    "extension", "modifierExtension", "coding", "given", "prefix", "suffix", "line", "profile", "security", "tag", "contained", "entry",
+    "link",
     "section", "component", "referenceRange", "telecom", "address", "statusHistory", "classHistory", "performer", "participant", "note",
     "reasonReference", "reasonCode", "hasMember", "derivedFrom", "basedOn", "evidence", "communication", "qualification", "alias", "issue",
-    "specialty", "healthcareService", "availableTime", "notAvailable", "photo", "generalPractitioner", "complication", "complicationDetail", "report",
-    "followUp", "focalDevice", "usedReference", "usedCode", "account", "episodeOfCare", "reaction", "manifestation", "dosage", "dosageInstruction",
+    "specialty", "healthcareService", "availableTime", "notAvailable", "photo", "generalPractitioner", "complication",
+    "complicationDetail", "report",
+    "followUp", "focalDevice", "usedReference", "usedCode", "account", "episodeOfCare", "reaction", "manifestation", "dosage",
+    "dosageInstruction",
     "attester", "event", "endpoint", "referralRequest", "team", "daysOfWeek", "availableStartTimes", "appliesTo", "parameter",
 ))
 
@@ -56,7 +59,8 @@ _IN: Final[dict[str, frozenset[str]]] = {
 }
 
 _BOOLEANS: Final = frozenset((
-    "valueBoolean", "active", "multipleBirthBoolean", "deceasedBoolean", "userSelected", "preferred", "notDone", "allDay", "abatementBoolean",
+    "valueBoolean", "active", "multipleBirthBoolean", "deceasedBoolean", "userSelected", "preferred", "notDone", "allDay",
+    "abatementBoolean",
     "preferredBoolean", "doNotPerform", "reportedBoolean", "asNeededBoolean",
 ))
 _NUMBERS: Final = frozenset((
@@ -65,7 +69,8 @@ _NUMBERS: Final = frozenset((
 _QUANTITIES: Final = frozenset(("low", "high", "numerator", "denominator", "length", "rateQuantity"))
 # An element without a value but with extensions stands under "_name" in JSON when it is a primitive.
 _PRIMITIVES: Final = frozenset((
-    "value", "system", "unit", "display", "given", "family", "prefix", "suffix", "line", "city", "postalCode", "country", "gender", "status",
+    "value", "system", "unit", "display", "given", "family", "prefix", "suffix", "line", "city", "postalCode", "country", "gender",
+    "status",
     "start", "end", "issued", "birthDate", "active", "reference",
 ))
 _PRIMITIVE_TYPES: Final = ("DateTime", "String", "Integer", "Boolean", "Date", "Code", "Decimal", "Uri", "Instant")
@@ -198,7 +203,7 @@ def _decimal(text: str) -> int | float:
 
 def write_xml(resource: dict[str, Any]) -> bytes:
     """A resource as FHIR XML in UTF-8; elements in the order of the keys."""
-    root = etree.Element(_HOME + str(resource["resourceType"]), nsmap={None: NAMESPACE})  # type: ignore[dict-item]  # lxml's own way to say default
+    root = etree.Element(_HOME + str(resource["resourceType"]), nsmap={None: NAMESPACE})
     _write(root, resource)
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 

@@ -18,14 +18,16 @@ def _never_both(title: str, left: str, right: str) -> Schema:
     return {"title": title, "not": {"required": [left, right]}}
 
 
+_CODE_NEEDS_SYSTEM: Final[Schema] = {
+    "title": "a system beside the code of a unit (qty-3)",
+    "anyOf": [{"not": {"required": ["code"]}}, {"required": ["system"]}],
+}
+
 INVARIANTS: Final[dict[str, list[Schema]]] = {
     "AuditEvent.entity": [_never_both("either a name or a query, not both (sev-1)", "name", "query")],
     "CarePlan.activity": [_never_both("either a reference or a detail, not both (cpl-3)", "reference", "detail")],
     "Consent": [_any_of("a policy or a policyRule (ppc-1)", "policy", "policyRule")],
     "Organization": [_any_of("a name or an identifier (org-1)", "name", "identifier", "_name")],
     "Patient.contact": [_any_of("contact details or an organization (pat-1)", "name", "telecom", "address", "organization")],
-    **{
-        name: [{"title": "a system beside the code of a unit (qty-3)", "anyOf": [{"not": {"required": ["code"]}}, {"required": ["system"]}]}]
-        for name in ("Age", "Count", "Distance", "Duration", "Quantity")
-    },
+    **{name: [_CODE_NEEDS_SYSTEM] for name in ("Age", "Count", "Distance", "Duration", "Quantity")},
 }

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 _INT_MAX: Final = 2**31 - 1
 _TEXT: Final = r"^[\t\n\r ]*[^\x00-\x20][^\x00-\x08\x0B\x0C\x0E-\x1F]*$"
 _URI: Final = r"^[^\x00-\x20\xA0]+$"
-_BASE64: Final = r"^\s*(?:[0-9A-Za-z+/]{4}\s*)*(?:[0-9A-Za-z+/]{2}==\s*|[0-9A-Za-z+/]{3}=\s*)?$"
+_BASE64: Final = r"^(?:\s*[0-9A-Za-z+/]{4})*\s*(?:[0-9A-Za-z+/]{4}|[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)\s*$"
 _TEXT_MAX: Final = 1_048_576
 _ACTIVE: Final = r"^(?:[jJ][aA][vV][aA]|[vV][bB])[sS][cC][rR][iI][pP][tT]:"
 _ACTIVE_OR_HTML: Final = _ACTIVE[:-1] + r"|^[dD][aA][tT][aA]:[^,]*[hH][tT][mM][lL]"
@@ -46,7 +46,7 @@ PRIMITIVES: Final[dict[str, Schema]] = {
     "uri": {"type": "string", "pattern": _URI, "not": {"pattern": _ACTIVE}},
     "url": {"type": "string", "pattern": _URI, "not": {"pattern": _ACTIVE_OR_HTML}},
     "canonical": {"type": "string", "pattern": _URI, "not": {"pattern": _ACTIVE}},
-    **{name: {"type": "string", "minLength": 1, "pattern": pattern} for name, pattern in _PATTERNS.items()},
+    **{name: {"type": "string", "pattern": pattern} for name, pattern in _PATTERNS.items()},
 }
 
 

@@ -42,7 +42,11 @@ class SchemaBuilder:
         for name in ("Element", *wanted):
             self._type(name)
         self.made["Element?"] = or_null(self.made["Element"])
-        self.made["Reference"]["properties"]["reference"] = {"type": "string", "pattern": reference_pattern(definitions.resource_types())}
+        self.made["Reference"]["properties"]["reference"] = {
+            "title": "a reference: Type/id, an address, urn:uuid:, urn:oid: or #id",
+            "type": "string",
+            "pattern": reference_pattern(definitions.resource_types()),
+        }
 
     def _type(self, name: str) -> None:
         if name in self.made:
@@ -58,7 +62,8 @@ class SchemaBuilder:
         """Make the object schema for a type or a nested element."""
         properties: dict[str, Schema] = {"resourceType": {"enum": [path]}} if resource else {}
         required = ["resourceType"] if resource else []
-        rules, exclusive = list(INVARIANTS.get(path, [])), {}
+        rules = list(INVARIANTS.get(path, []))
+        exclusive: dict[str, Schema] = {}
         for element in children[path]:
             options = list(self._options(element, children, resource))
             properties |= self._properties(element, options)
@@ -145,7 +150,7 @@ def _require(element: Json, options: list[Option], required: list[str], rules: l
 def _at_most_one(element: Json, options: list[Option]) -> dict[str, Schema]:
     """For each key of a choice: that no key of another type stands beside it. Looked at only when that key is there."""
     title = f"only one of {element['path'].rpartition('.')[2]}"
-    found = {}
+    found: dict[str, Schema] = {}
     for i, option in enumerate(options[:-1]):
         others = [key for other in options[i + 1 :] for key in _keys(other)]
         found |= {key: _none_of(title, others) for key in _keys(option)}

@@ -26,7 +26,8 @@ class Caller:
     request_id: str
     trace: str
 
-    def ask(self, subject: str, sections: tuple[str, ...], interaction: str, *, episode: str = "", action: str = "read", query: str = "") -> Ask:
+    def ask(self, subject: str, sections: tuple[str, ...], interaction: str, *,
+            episode: str = "", action: str = "read", query: str = "") -> Ask:
         """The question for the door."""
         purpose = _PURPOSES.get(self.asker.role, Purpose.TREATMENT)
         return Ask(self.asker, subject, sections, purpose, episode, action, interaction, query, self.network, self.trace, self.request_id)
@@ -35,7 +36,9 @@ class Caller:
 async def caller_of(scope: Scope, tokens: Tokens) -> Caller:
     """Who calls. Raises `NoToken` or `BadToken`. A token seen before costs microseconds; a new one is verified off the event loop."""
     bearer = _bearer(scope["headers"])
-    asker = tokens.known(bearer) or await asyncio.to_thread(tokens.asker, bearer)
+    asker = tokens.known(bearer)
+    if asker is None:
+        asker = await asyncio.to_thread(tokens.asker, bearer)
     peer = scope.get("client")
     return Caller(asker, peer[0] if peer else "", scope["request_id"], scope["trace"])
 

@@ -67,8 +67,8 @@ def composition(plan: Plan, parts: dict[str, list[Fhir]], now: str) -> Fhir:
 
 
 def _entries(plan: Plan, name: str) -> list[Fhir]:
-    whole = {FRONT: [patient(plan)] if name == FRONT else [], CARE_TEAM: [care_team(plan, plan_id(plan))] if name == CARE_TEAM else []}
-    return [*whole.get(name, []), *resources_of(plan, name)]
+    whole = {FRONT: lambda: [patient(plan)], CARE_TEAM: lambda: [care_team(plan, plan_id(plan))]}
+    return [*whole.get(name, list)(), *resources_of(plan, name)]
 
 
 def _section(plan: Plan, name: str, entries: list[Fhir]) -> Fhir:

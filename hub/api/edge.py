@@ -59,7 +59,7 @@ class Edge:
             await self._app(scope, receive, outwards)
         except BirthCareError as error:
             await answer(error, self._media_type)(scope, receive, outwards)
-        except Exception as error:  # noqa: BLE001  # the top of every request: nothing may escape into the server's own log
+        except Exception as error:  # the top of every request: nothing may escape into the server's own log
             log.error("request_failed", route=scope["path"].split("/", 3)[1][:20], error_type=type(error).__name__)
             if not started:
                 await answer(BirthCareError("something went wrong here"), self._media_type)(scope, receive, outwards)

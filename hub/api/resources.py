@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any, Final
 
 from fhir.resources.R4B.allergyintolerance import AllergyIntolerance
@@ -22,9 +23,9 @@ from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.patient import Patient
 from fhir.resources.R4B.procedure import Procedure
 
-from fhir_profiles.codes import BY_NAME, UCUM, VALUE_CODES, Concept
+from fhir_profiles.codes import BY_NAME, UCUM, VALUE_CODES
 from fhir_profiles.identifiers import PSEUDONYM_SYSTEM, URA_SYSTEM, digest
-from hub.api.elements import Fhir, concept, date_time_of, instant_of, pruned
+from hub.api.elements import Fhir, concept, date_time_of, instant_of, pruned, text_of
 from hub.plan.plan import Carer, Line, Plan, Value
 
 _MODELS: Final[dict[str, Any]] = {model.__name__: model for model in (
@@ -33,6 +34,8 @@ _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 _EVENT_SYSTEM: Final = "urn:ooievaar:event"
 _SOURCE: Final = re.compile(r"[a-z0-9-]+/([0-9]{8})")
 _STATUSES: Final = {"final": "final", "corrected": "corrected", "withdrawn": "entered-in-error"}
+_COMPARATORS: Final = {"<": "<", "≤": "<=", ">": ">", "≥": ">="}
+_PRESENCE: Final = {"ja": True, "nee": False}
 _CONFIDENTIALITY: Final = {"C0": "N", "C1": "N", "C2": "N"}
 
 
@@ -45,14 +48,14 @@ def built(resource: Fhir) -> Fhir:
 
 
 def resources_of(plan: Plan, section: str) -> list[Fhir]:
-    """Every resource of one open section, in the order of the plan; each value once, whichever lists of the line hold it."""
-    return [_resource(plan, line, value) for line, value in values_of(plan, section)]
+    """The resources of one open section, in the order of the plan; each value once, whichever lists of the line hold it."""
+    return [_resource(plan, line, value) for line, value in values_of(plan, section) if _has_resource(line)]
 
 
 def observations(plan: Plan) -> list[tuple[Fhir, str]]:
     """Every Observation of the open sections, with its clinical time."""
     return [(_resource(plan, line, value), value.effective) for section in plan.sections for line, value in values_of(plan, section)
-            if line.concept not in _BUILDERS]
+            if _has_resource(line) and line.concept not in _BUILDERS]
 
 
 def values_of(plan: Plan, section: str) -> Iterator[tuple[Line, Value]]:
@@ -70,9 +73,15 @@ def resource_id(subject: str, value: Value) -> str:
     return subject + digest(value.event, value.concept)
 
 
+def _has_resource(line: Line) -> bool:
+    """Whether a line keeps enough for a resource of its own; contacts and relatives are in the narrative only."""
+    known = BY_NAME.get(line.concept)
+    return line.concept in _BUILDERS or known is None or known.kind != "resource"
+
+
 def _resource(plan: Plan, line: Line, value: Value) -> Fhir:
-    resource = _BUILDERS.get(line.concept, _observation)(line, value)
-    return built({**_common(plan, line, value), **resource})
+    build = _BUILDERS.get(line.concept, _observation)
+    return built({**_common(plan, line, value), **build(plan, line, value)})
 
 
 def _common(plan: Plan, line: Line, value: Value) -> Fhir:
@@ -82,107 +91,123 @@ def _common(plan: Plan, line: Line, value: Value) -> Fhir:
         "meta": {"source": "urn:ooievaar:source:" + re.sub(r"[^A-Za-z0-9./-]", "-", value.source),
                  "security": [{"system": _TERMINOLOGY + "v3-Confidentiality", "code": confidentiality}]},
         "identifier": [{"system": _EVENT_SYSTEM, "value": value.event}],
-        "subject": {"reference": f"Patient/{plan.subject}"},
     }
 
 
-def _observation(line: Line, value: Value) -> Fhir:
-    known = BY_NAME.get(line.concept)
+def _about(plan: Plan) -> Fhir:
+    return {"reference": f"Patient/{plan.subject}"}
+
+
+def _observation(plan: Plan, line: Line, value: Value) -> Fhir:
+    # A fetus or child has a pseudonym of its own; the plan it stands in is the woman's.
+    focus = [{"type": "Patient", "identifier": {"system": PSEUDONYM_SYSTEM, "value": line.about}}] if pruned(line.about) else []
     return {
-        "resourceType": "Observation", "status": _STATUSES.get(value.status, "unknown"), "code": _code(line, known),
-        "effectiveDateTime": date_time_of(value.effective), "issued": instant_of(value.recorded), "performer": [_performer(value)],
-        **_value(value, known),
+        "resourceType": "Observation", "status": _STATUSES.get(value.status, "unknown"), "code": _code(line, value),
+        "subject": _about(plan), "focus": focus, "effectiveDateTime": date_time_of(value.effective), "issued": instant_of(value.recorded),
+        "performer": [_source(value)], **_value(value),
     }
 
 
-def _value(value: Value, known: Concept | None) -> Fhir:
-    """The value[x] by the kind of its concept; where number or code is absent, the words are sent."""
-    kind = known.kind if known else "text"
+def _value(value: Value) -> Fhir:
+    """The value[x] by the kind of its concept; where number, code or date is absent, the words are sent."""
+    known = BY_NAME.get(value.concept)
+    kind, text = known.kind if known else "text", text_of(value.text)
     if value.parts:
-        return {"component": [_component(name, number, value) for name, number in value.parts]}
+        return {"component": [_component(name, number) for name, number in value.parts]}
     if kind == "count" and value.number is not None and value.number.is_integer() and abs(value.number) < 2**31:
         return {"valueInteger": int(value.number)}
-    if value.number is not None:
-        return {"valueQuantity": _quantity(value.number, value.unit)}
-    if kind == "coded" and value.code:
+    if value.number is not None and isfinite(value.number):
+        return {"valueQuantity": {"comparator": _COMPARATORS.get(text[:1], ""), **_quantity(value.number, value.unit)}}
+    if kind == "coded" and text_of(value.code):
         return {"valueCodeableConcept": _coded(value)}
-    if kind == "date" and (day := date_time_of(value.code) or date_time_of(value.text)):
+    if kind == "date" and (day := date_time_of(value.iso)):
         return {"valueDateTime": day}
-    if kind == "presence" and not value.text:
-        return {"valueBoolean": True}
-    if not pruned(value.text):
-        return {"dataAbsentReason": concept(_TERMINOLOGY + "data-absent-reason", "unknown", "Unknown")}
-    return {"valueString": value.text}
+    if kind == "presence" and text in _PRESENCE:
+        return {"valueBoolean": _PRESENCE[text]}
+    if not text or text.startswith("onbekend ("):
+        return {"dataAbsentReason": {**concept(_TERMINOLOGY + "data-absent-reason", "unknown", "Unknown"), "text": text}}
+    return {"valueString": text}
 
 
 def _coded(value: Value) -> Fhir:
     """The value as a CodeableConcept; a code that the hub does not know goes without a system, which is not invented."""
     known = VALUE_CODES.get(value.code)
-    return {"coding": [known.fhir()] if known else [], "text": pruned(value.text) or pruned(value.code) or "onbekend"}
+    return {"coding": [known.fhir()] if known else [], "text": text_of(value.text) or text_of(value.code)}
 
 
-def _component(name: str, number: float, value: Value) -> Fhir:
+def _component(name: str, number: float) -> Fhir:
     known = BY_NAME.get(name)
-    code = {"coding": [c.fhir() for c in known.codings], "text": known.title_nl} if known else {"text": name}
-    return {"code": code, "valueQuantity": _quantity(number, value.unit or (known.units[0] if known and known.units else ""))}
+    code = {"coding": [c.fhir() for c in known.codings], "text": known.title_nl} if known else {"text": text_of(name) or "onderdeel"}
+    return {"code": code, "valueQuantity": _quantity(number, known.units[0] if known and known.units else "")}
 
 
 def _quantity(number: float, unit: str) -> Fhir:
-    unit = pruned(unit)
-    return {"value": number, "unit": unit, "system": UCUM if unit else "", "code": unit if not re.search(r"\s", unit) else ""}
+    unit = text_of(unit)
+    coded = {"system": UCUM, "code": unit} if unit and not re.search(r"\s", unit) else {}
+    return {"value": number, "unit": unit, **coded}
 
 
-def _code(line: Line, known: Concept | None) -> Fhir:
-    return {"coding": [c.fhir() for c in known.codings] if known else [], "text": pruned(line.title_nl) or line.concept}
+def _code(line: Line, value: Value) -> Fhir:
+    known = BY_NAME.get(value.concept)
+    return {"coding": [c.fhir() for c in known.codings] if known else [], "text": text_of(line.title_nl) or line.concept}
 
 
-def _performer(value: Value) -> Fhir:
+def _source(value: Value) -> Fhir:
+    """The organisation that said it, by its URA where the source is a registered one."""
     found = _SOURCE.fullmatch(value.source)
-    return {"identifier": {"system": URA_SYSTEM, "value": found.group(1)}, "display": value.source} if found else {"display": value.source}
+    identifier = {"system": URA_SYSTEM, "value": found.group(1)} if found else {}
+    return {"identifier": identifier, "display": text_of(value.source) or "onbekende bron"}
 
 
 def _words(line: Line, value: Value) -> Fhir:
     """What a thing is called, for resources whose code is the value itself."""
-    return {"text": pruned(value.text) or pruned(line.title_nl) or line.concept}
+    return {"text": text_of(value.text) or text_of(line.title_nl) or line.concept}
 
 
-def _condition(line: Line, value: Value) -> Fhir:
-    wrong = value.status == "withdrawn"
-    code = _code(line, BY_NAME.get(line.concept)) if line.concept == "pregnancy" else _words(line, value)
+def _states(value: Value, system: str, clinical: str) -> Fhir:
+    """Clinical status and, for what was withdrawn, verification status; a source that said nothing of certainty is not made to."""
+    if value.status == "withdrawn":
+        return {"verificationStatus": concept(f"{_TERMINOLOGY}{system}-{'ver-status' if system == 'condition' else 'verification'}",
+                                              "entered-in-error")}
+    return {"clinicalStatus": concept(f"{_TERMINOLOGY}{system}-clinical", clinical)} if clinical else {}
+
+
+def _activity(value: Value) -> str:
+    return "inactive" if value.text.endswith("(niet meer actief)") else "active"
+
+
+def _condition(plan: Plan, line: Line, value: Value) -> Fhir:
+    is_pregnancy = line.concept == "pregnancy"
+    clinical = {"pregnant": "active", "ended": "resolved", "loss": "resolved"}.get(plan.phase, "") if is_pregnancy else _activity(value)
     return {
-        "resourceType": "Condition", "code": code, "onsetDateTime": date_time_of(value.effective), "recordedDate": instant_of(value.recorded),
-        "clinicalStatus": {} if wrong else concept(_TERMINOLOGY + "condition-clinical", "active"),
-        "verificationStatus": concept(_TERMINOLOGY + "condition-ver-status", "entered-in-error" if wrong else "confirmed"),
-        "asserter": _performer(value),
+        "resourceType": "Condition", "code": _code(line, value) if is_pregnancy else _words(line, value), "subject": _about(plan),
+        "onsetDateTime": date_time_of(value.effective), "recordedDate": instant_of(value.recorded), **_states(value, "condition", clinical),
     }
 
 
-def _allergy(line: Line, value: Value) -> Fhir:
-    wrong = value.status == "withdrawn"
+def _allergy(plan: Plan, line: Line, value: Value) -> Fhir:
     return {
-        "resourceType": "AllergyIntolerance", "code": _words(line, value), "recordedDate": instant_of(value.recorded),
-        "clinicalStatus": {} if wrong else concept(_TERMINOLOGY + "allergyintolerance-clinical", "active"),
-        "verificationStatus": concept(_TERMINOLOGY + "allergyintolerance-verification", "entered-in-error" if wrong else "confirmed"),
-        "asserter": _performer(value),
+        "resourceType": "AllergyIntolerance", "code": _words(line, value), "patient": _about(plan),
+        "recordedDate": instant_of(value.recorded), **_states(value, "allergyintolerance", _activity(value)),
     }
 
 
-def _medication(line: Line, value: Value) -> Fhir:
+def _medication(plan: Plan, line: Line, value: Value) -> Fhir:
     return {
         "resourceType": "MedicationStatement", "status": "entered-in-error" if value.status == "withdrawn" else "unknown",
-        "medicationCodeableConcept": _words(line, value), "effectiveDateTime": date_time_of(value.effective),
-        "dateAsserted": instant_of(value.recorded), "informationSource": _performer(value),
+        "medicationCodeableConcept": _words(line, value), "subject": _about(plan), "effectiveDateTime": date_time_of(value.effective),
+        "dateAsserted": instant_of(value.recorded), "informationSource": _source(value),
     }
 
 
-def _procedure(line: Line, value: Value) -> Fhir:
+def _procedure(plan: Plan, line: Line, value: Value) -> Fhir:
     return {
-        "resourceType": "Procedure", "status": "entered-in-error" if value.status == "withdrawn" else "completed",
-        "code": _words(line, value), "performedDateTime": date_time_of(value.effective), "asserter": _performer(value),
+        "resourceType": "Procedure", "status": "entered-in-error" if value.status == "withdrawn" else "unknown",
+        "code": _words(line, value), "subject": _about(plan), "performedDateTime": date_time_of(value.effective), "asserter": _source(value),
     }
 
 
-_BUILDERS: Final[dict[str, Callable[[Line, Value], Fhir]]] = {
+_BUILDERS: Final[dict[str, Callable[[Plan, Line, Value], Fhir]]] = {
     "pregnancy": _condition, "problem": _condition, "allergy": _allergy, "medication": _medication, "procedure": _procedure,
 }
 
@@ -199,16 +224,18 @@ def patient(plan: Plan) -> Fhir:
 def care_team(plan: Plan, team_id: str) -> Fhir:
     """Who cares for her now and before; the coordinating caregiver says so in the role."""
     return built({
-        "resourceType": "CareTeam", "id": team_id, "status": "active", "name": "Zorgteam", "subject": {"reference": f"Patient/{plan.subject}"},
-        "participant": [_participant(carer) for carer in plan.team if pruned(carer.name) or pruned(carer.organisation)],
+        "resourceType": "CareTeam", "id": team_id, "status": "active", "name": "Zorgteam",
+        "subject": {"reference": f"Patient/{plan.subject}"},
+        "participant": [_participant(carer) for carer in plan.team if text_of(carer.name) or text_of(carer.organisation)],
     })
 
 
 def _participant(carer: Carer) -> Fhir:
     roles = [{"text": carer.role_nl}, *([{"text": "coördinerend zorgverlener"}] if carer.coordinator else [])]
     start, end = date_time_of(carer.since), date_time_of(carer.until)
+    ura = {"system": URA_SYSTEM, "value": carer.ura} if text_of(carer.ura) else {}
     return {
-        "role": roles, "member": {"display": pruned(carer.name) or pruned(carer.organisation)},
-        "onBehalfOf": {"identifier": {"system": URA_SYSTEM if pruned(carer.ura) else "", "value": carer.ura}, "display": carer.organisation},
+        "role": roles, "member": {"display": text_of(carer.name) or text_of(carer.organisation)},
+        "onBehalfOf": {"identifier": ura, "display": carer.organisation},
         "period": {"start": start, "end": end if not (start and end and end < start) else ""},
     }

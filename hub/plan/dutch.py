@@ -10,7 +10,9 @@ from hub.plan.section import Item
 
 NBSP: Final = "\u00a0"
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
-_MONTHS: Final = ("januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december")
+_MONTHS: Final = (
+    "januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december",
+)
 _UNITS: Final = {"mm[Hg]": "mmHg", "[lb_av]": "lb", "Cel": "°C", "d": "dagen", "wk": "weken", "{score}": "", "1": ""}
 _COMPARATORS: Final = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 

@@ -21,7 +21,10 @@ from hub.plan.section import Item
 Json = dict[str, Any]
 Reference = list[str]
 
-_VALUE_PATHS: Final = ("valueQuantity.value", "valueCodeableConcept", "valueCodeableConcept.coding.0.code", "valueDateTime", "valueInteger", "valueString")
+_VALUE_PATHS: Final = (
+    "valueQuantity.value", "valueCodeableConcept", "valueCodeableConcept.coding.0.code", "valueDateTime", "valueInteger", "valueString",
+)
+_PERIODS: Final = ("period", "effectivePeriod", "performedPeriod", "onsetPeriod")
 _INACTIVE: Final = frozenset({"inactive", "resolved", "remission", "refuted", "entered-in-error"})
 
 
@@ -127,7 +130,7 @@ def _thing(resource: Json) -> Item:
 
 
 def _period(resource: Json) -> Item:
-    period = next((resource[k] for k in ("period", "effectivePeriod", "performedPeriod", "onsetPeriod") if isinstance(resource.get(k), dict)), {})
+    period: Json = next((resource[name] for name in _PERIODS if isinstance(resource.get(name), dict)), {})
     start = period.get("start") or resource.get("onsetDateTime") or resource.get("effectiveDateTime") or resource.get("performedDateTime")
     return _without_empty({"start": _text(start), "end": _text(period.get("end") or resource.get("abatementDateTime"))})
 
@@ -146,7 +149,9 @@ def _person(resource: Json) -> Item:
 def _organization(resource: Json) -> Item:
     kind = next((_code(kind) for kind in _dicts(resource.get("type"))), "")
     ura = next((_text(i.get("value")) for i in _dicts(resource.get("identifier")) if i.get("system") == URA_SYSTEM), "")
-    return _without_empty({"id": _text(resource.get("id")), "name": _text(resource.get("name")), "ura": ura, "phone": _phone(resource), "type": kind})
+    return _without_empty({
+        "id": _text(resource.get("id")), "name": _text(resource.get("name")), "ura": ura, "phone": _phone(resource), "type": kind,
+    })
 
 
 def _role(resource: Json) -> Item:

@@ -31,11 +31,13 @@ class Value:
     mapping: str = ""
     parts: tuple[tuple[str, float], ...] = ()
     """Components by concept, for a blood pressure: (("systolic", 118.0), ("diastolic", 76.0))."""
+    iso: str = ""
+    """The value itself as ISO text, where the element is a date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One concept in a section: the value shown by a written rule, and all others. `voices` holds one value a source where they disagree."""
+    """One concept in a section: the value that a written rule shows, and all others. `voices` has one value a source where they differ."""
 
     concept: str
     title_nl: str
@@ -45,6 +47,8 @@ class Line:
     rule: str
     history: tuple[Value, ...] = ()
     voices: tuple[Value, ...] = ()
+    about: str = ""
+    """The fetus or child that the line is about; empty for the woman. Lines of different children are never joined."""
 
     @property
     def conflict(self) -> bool:

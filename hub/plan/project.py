@@ -67,7 +67,9 @@ class Projector:
 
         Events of unknown sections and of links between identities change nothing.
         """
-        changed, touched, related = set(), {}, set()
+        changed: set[Changed] = set()
+        touched: dict[_Key, _Plan] = {}
+        related: set[str] = set()
         for event in events:
             section = self._sections.get(event.section)
             if section is None or event.type in (LINKED, UNLINKED):

@@ -17,7 +17,7 @@ from hub.database import Database
 from hub.log.keys import Erased, Keyring
 from hub.plan import state, store
 from hub.plan.project import bound_to, view_key
-from hub.plan.store import GENERATION, Relation, still
+from hub.plan.store import Relation, still
 
 TAIL_DAYS: Final = 42
 """A treatment relation counts for six weeks after its end (kraamtijd); the outer bound, authz may be stricter."""
@@ -25,8 +25,21 @@ TAIL_DAYS: Final = 42
 _Key = tuple[str, str]
 
 
-def _statement(sql: str, *, sqlite: bool) -> str:
-    return sql if sqlite else sql.replace("?", "%s")
+_SECTIONS: Final = (
+    "SELECT episode, section, body FROM view"
+    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+    " AND subject = ? AND episode IN (?, '') ORDER BY section"
+)
+_VERSION: Final = (
+    "SELECT episode, section, etag FROM view"
+    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+    " AND subject = ? ORDER BY episode, section"
+)
+_EPISODES: Final = (
+    "SELECT DISTINCT episode FROM view"
+    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+    " AND subject = ? AND episode <> ''"
+)
 
 
 class PlanReader:
@@ -35,13 +48,9 @@ class PlanReader:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
-        self._sections = self._sql(
-            f"SELECT episode, section, body FROM view WHERE generation = {GENERATION} AND subject = ? AND episode IN (?, '') ORDER BY section"
+        self._sections, self._version, self._episodes = (
+            sql if database.is_sqlite else sql.replace("?", "%s") for sql in (_SECTIONS, _VERSION, _EPISODES)
         )
-        self._version = self._sql(
-            f"SELECT episode, section, etag FROM view WHERE generation = {GENERATION} AND subject = ? ORDER BY episode, section"
-        )
-        self._episodes = self._sql(f"SELECT DISTINCT episode FROM view WHERE generation = {GENERATION} AND subject = ? AND episode <> ''")
 
     def sections(self, subject: str, episode: str, names: Collection[str], tx: Connection | None = None) -> dict[_Key, bytes]:
         """(episode, section) → state, for those of the named sections that hold anything. Only what was named is opened.
@@ -61,9 +70,11 @@ class PlanReader:
         with self._database.read() as tx:
             known = [row[0] for row in self._rows(self._episodes, (subject,), tx)]
             relations = store.relations(tx, subject)
+
         def rank(episode: str) -> tuple[bool, str, str]:
             mine = [r for r in relations if r.episode == episode]
             return any(not r.until for r in mine), max((r.since for r in mine), default=""), episode
+
         return sorted(known, key=rank, reverse=True)
 
     def relation(self, tx: Connection | None, subject: str, episode: str, ura: str, today: date) -> tuple[str, str]:
@@ -114,9 +125,6 @@ class PlanReader:
             return self._keyring.open(view_key(subject), body, bound_to(subject, episode, leaf))
         except Erased:
             return b"[]"
-
-    def _sql(self, statement: str) -> str:
-        return _statement(statement, sqlite=self._database.is_sqlite)
 
 
 def _counts(relations: list[Relation], episode: str, ura: str, today: date) -> Relation | None:

@@ -18,7 +18,7 @@ NO_OWNER: Final = "nog niet vastgesteld"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one element is shown: `choose` takes the values that stand (newest version each, none withdrawn), `voices` those that disagree."""
+    """How one element is shown: `choose` takes one of the values that stand (newest, none withdrawn), `voices` those that differ."""
 
     name: str
     reason_nl: str

@@ -18,7 +18,7 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the plan. `number` is the paragraph in the domain's list of sections; `item` is pure and never raises for odd input."""
+    """One section of the plan. `number` is its paragraph in the domain's list; `item` is pure and does not raise for odd input."""
 
     name: str
     number: str

@@ -58,7 +58,8 @@ def line_of(place: bytes, event: Envelope, item: Item) -> bytes:
     origin = event.origin
     return orjson.dumps([
         place.decode(), event.identity, event.version, event.type == WITHDRAWN or item.get("status") == "entered-in-error",
-        event.recorded, event.source, "" if event.about == event.subject else event.about, event.effective, event.concept, event.sensitivity,
+        event.recorded, event.source, "" if event.about == event.subject else event.about, event.effective, event.concept,
+        event.sensitivity,
         origin.place, origin.mapping, item,
     ])
 

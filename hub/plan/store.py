@@ -10,14 +10,11 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, text
-
-GENERATION: Final = "COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
-"""The generation in use, as an expression within a query: a reader sees one generation whole, also while it is switched."""
+from sqlalchemy import Connection, TextClause, bindparam, text
 
 
 class Row(NamedTuple):
-    """One leaf of one section: the sealed state, its keyed hash, and how many events it holds. `leaf` is what stands in column `section`."""
+    """One leaf of one section: sealed state, keyed hash, and number of events. `leaf` is what stands in column `section`."""
 
     subject: str
     episode: str
@@ -41,27 +38,48 @@ class Relation(NamedTuple):
     until: str
 
 
+_USED: Final = text("SELECT value FROM meta WHERE name = 'generation'")
+_USED_SHARED: Final = text("SELECT value FROM meta WHERE name = 'generation' FOR SHARE")
+_USED_ALONE: Final = text("SELECT value FROM meta WHERE name = 'generation' FOR UPDATE")
+_LAST: Final = text("SELECT value FROM meta WHERE name = 'generation-made'")
+_MADE: Final = text(
+    "INSERT INTO meta (name, value) VALUES ('generation-made', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_FIRST: Final = text("INSERT INTO meta (name, value) VALUES ('generation', '1') ON CONFLICT (name) DO NOTHING")
+
+
 def generation(tx: Connection) -> int:
     """The generation in use; call it first in every transaction that writes views or appends recorded events.
 
     On PostgreSQL it is held until the transaction ends, so that a rebuild cannot switch between the reading and the writing. On
     SQLite one writer at a time does the same.
     """
-    return _generation(tx, "FOR SHARE")
+    return _generation(tx, _USED if tx.dialect.name == "sqlite" else _USED_SHARED)
 
 
 def hold_generation(tx: Connection) -> int:
     """The generation in use, held alone: waits for every transaction that writes views, and lets none begin until this one ends."""
-    return _generation(tx, "FOR UPDATE")
+    return _generation(tx, _USED if tx.dialect.name == "sqlite" else _USED_ALONE)
 
 
-def _generation(tx: Connection, lock: str) -> int:
-    query = f"SELECT value FROM meta WHERE name = 'generation'{'' if tx.dialect.name == 'sqlite' else ' ' + lock}"
-    value = tx.execute(text(query)).scalar()
+def _generation(tx: Connection, query: TextClause) -> int:
+    value = tx.execute(query).scalar()
     if value is None:
-        tx.execute(text("INSERT INTO meta (name, value) VALUES ('generation', '1') ON CONFLICT (name) DO NOTHING"))
-        value = tx.execute(text(query)).scalar_one()
+        tx.execute(_FIRST)
+        value = tx.execute(query).scalar_one()
     return int(value)
+
+
+def generation_seen(tx: Connection) -> int:
+    """The generation in use, for a reader: nothing is held."""
+    return int(tx.execute(_USED).scalar() or 1)
+
+
+def new_generation(tx: Connection) -> int:
+    """A number above every generation that was ever begun, for a rebuild; ask for it while the one in use is held."""
+    number = max(generation_seen(tx), int(tx.execute(_LAST).scalar() or 1)) + 1
+    tx.execute(_MADE, {"value": str(number)})
+    return number
 
 
 def use_generation(tx: Connection, number: int) -> None:
@@ -74,7 +92,8 @@ _BODY: Final = text("SELECT body FROM view WHERE generation = :g AND subject = :
 _EPISODES: Final = text("SELECT DISTINCT episode FROM view WHERE generation = :g AND subject = :s")
 _SAVE: Final = text(
     "INSERT INTO view (generation, subject, episode, section, etag, events, body) VALUES (:g, :s, :e, :l, :t, :n, :b)"
-    " ON CONFLICT (generation, subject, episode, section) DO UPDATE SET etag = excluded.etag, events = excluded.events, body = excluded.body"
+    " ON CONFLICT (generation, subject, episode, section)"
+    " DO UPDATE SET etag = excluded.etag, events = excluded.events, body = excluded.body"
 )
 _DROP: Final = text("DELETE FROM view WHERE generation = :g AND subject = :s AND episode = :e AND section = :l")
 _FORGET_RELATIONS: Final = text("DELETE FROM relation WHERE generation = :g AND subject = :s")
@@ -102,7 +121,9 @@ def episodes(tx: Connection, number: int, subject: str) -> list[str]:
 def save(tx: Connection, number: int, rows: Sequence[Row]) -> None:
     """Write rows, over those that are there."""
     if rows:
-        tx.execute(_SAVE, [{"g": number, "s": r.subject, "e": r.episode, "l": r.leaf, "t": r.etag, "n": r.events, "b": r.body} for r in rows])
+        tx.execute(_SAVE, [
+            {"g": number, "s": row.subject, "e": row.episode, "l": row.leaf, "t": row.etag, "n": row.events, "b": row.body} for row in rows
+        ])
 
 
 def drop(tx: Connection, number: int, gone: Iterable[tuple[str, str, str]]) -> None:
@@ -121,10 +142,14 @@ def save_relations(tx: Connection, number: int, subject: str, relations: Sequenc
 
 
 _OF_WOMAN: Final = text(
-    f'SELECT subject, episode, ura, kind, since, "until" FROM relation WHERE generation = {GENERATION} AND subject = :s ORDER BY episode, ura'
+    'SELECT subject, episode, ura, kind, since, "until" FROM relation'
+    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+    " AND subject = :s ORDER BY episode, ura"
 )
 _OF_ORGANISATION: Final = text(
-    f'SELECT subject, episode, ura, kind, since, "until" FROM relation WHERE generation = {GENERATION} AND ura = :u ORDER BY subject, episode'
+    'SELECT subject, episode, ura, kind, since, "until" FROM relation'
+    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+    " AND ura = :u ORDER BY subject, episode"
 )
 
 
@@ -166,13 +191,20 @@ def relations_among(tx: Connection, number: int, subjects: Sequence[str]) -> set
     return {Relation(*row) for row in tx.execute(_RELATED, {"g": number, "s": list(subjects)})}
 
 
-_NEXT_OLD: Final = text("SELECT subject FROM view WHERE generation = :g ORDER BY subject LIMIT 1 OFFSET :n")
+_NEXT_OLD: Final = text("SELECT generation, subject FROM view WHERE generation < :g ORDER BY generation, subject LIMIT 1 OFFSET :n")
+_CLEAR: Final = tuple(text(sql) for sql in (
+    "DELETE FROM view WHERE generation = :g AND subject <= :to", "DELETE FROM relation WHERE generation = :g AND subject <= :to",
+))
+_CLEAR_BELOW: Final = tuple(text(sql) for sql in ("DELETE FROM view WHERE generation < :g", "DELETE FROM relation WHERE generation < :g"))
 
 
-def clear_some(tx: Connection, number: int, limit: int) -> bool:
-    """Remove about `limit` rows of a generation that is not in use; False when none is left."""
-    to = tx.execute(_NEXT_OLD, {"g": number, "n": limit}).scalar()
-    where = "" if to is None else " AND subject <= :to"
-    for table in ("view", "relation"):
-        tx.execute(text(f"DELETE FROM {table} WHERE generation = :g{where}"), {"g": number, "to": to} if where else {"g": number})
-    return to is not None
+def clear_some(tx: Connection, used: int, limit: int) -> bool:
+    """Remove about `limit` rows of generations below the one in use; False when none is left."""
+    end = tx.execute(_NEXT_OLD, {"g": used, "n": limit}).first()
+    if end is None:
+        for statement in _CLEAR_BELOW:
+            tx.execute(statement, {"g": used})
+        return False
+    for statement in (*_CLEAR_BELOW, *_CLEAR):
+        tx.execute(statement, {"g": end[0], "to": end[1]} if statement in _CLEAR else {"g": end[0]})
+    return True

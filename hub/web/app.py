@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from fhir_profiles.errors import BirthCareError, Forbidden, Invalid, Missing, Unknown
+from fhir_profiles.identifiers import Bsn, pseudonym_of
 from hub.web import care, entrance, mine, oversight, reasons
 from hub.web.assets import Assets
 from hub.web.demo_provider import DemoProvider
@@ -37,11 +38,17 @@ def create_web(site: Site, sessions: Sessions, login: OidcLogin, *, base_url: st
     _answers(app, frame)
     app.include_router(assets.routes())
     app.include_router(entrance.routes(frame, demo))
-    for part in (mine, care, oversight):
-        app.include_router(part.routes(frame))
+    app.include_router(mine.routes(frame))
+    app.include_router(care.routes(frame, _cast(demo, login)))
+    app.include_router(oversight.routes(frame))
     if demo is not None:
         app.include_router(demo.routes(templates, lambda request: _outside(frame, request)))
     return app
+
+
+def _cast(demo: DemoProvider | None, login: OidcLogin) -> list[tuple[str, str]]:
+    """Name and pseudonym of the women of the demo."""
+    return [(one.person, pseudonym_of(Bsn(one.bsn), login.pseudonym_key)) for one in demo.people() if one.bsn] if demo else []
 
 
 def _answers(app: FastAPI, frame: Frame) -> None:
@@ -52,7 +59,8 @@ def _answers(app: FastAPI, frame: Frame) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        return frame.page(request, "fout.html", status, kind="missing" if status == 404 else "method" if status == 405 else "invalid", why="")
+        kind = "missing" if status == 404 else "method" if status == 405 else "invalid"
+        return frame.page(request, "fout.html", status, kind=kind, why="")
 
     app.add_exception_handler(BirthCareError, refused)
     app.add_exception_handler(RequestValidationError, refused)

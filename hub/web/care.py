@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -19,14 +20,19 @@ CHARTED = frozenset({"haemoglobin", "blood-pressure"})
 NEWEST = 6
 
 
-def routes(frame: Frame) -> APIRouter:
-    """`/zorg/...`: for caregivers only. The path names a pseudonym, never a person."""
+def routes(frame: Frame, cast: Sequence[tuple[str, str]] = ()) -> APIRouter:
+    """`/zorg/...`: for caregivers only. The path names a pseudonym, never a person.
+
+    `cast` are name and pseudonym of the women of the demo, to try the door with; empty outside demo mode.
+    """
     router = APIRouter(prefix="/zorg")
 
     @router.get("")
     async def work_list(request: Request) -> Response:
         asker = frame.asker(request, *CAREGIVERS)
-        return frame.page(request, "werklijst.html", rows=await frame.site.work_list(asker))
+        rows = await frame.site.work_list(asker)
+        return frame.page(request, "werklijst.html", rows=rows,
+                          others=[(name, subject) for name, subject in cast if subject not in {row.subject for row in rows}])
 
     @router.get("/plan/{subject}")
     async def overview(request: Request, subject: str) -> Response:

@@ -43,7 +43,8 @@ def routes(frame: Frame) -> APIRouter:
         sources = await frame.site.sources()
         days = shape.days_pregnant(mine, frame.today)
         return frame.page(request, "plan.html", plan=mine, names=shape.names_of(mine, sources), sources=shape.sources_in(mine, sources),
-                          days=days, tape=tape(days), order=ORDER, titles=TITLES, shape=shape, version=version, live="/mijn/live")
+                          days=days, tape=tape(days), order=ORDER, titles=TITLES, shape=shape, version=version, live="/mijn/live",
+                          why=reasons.for_woman)
 
     @router.get("/live")
     async def live(request: Request) -> Response:
@@ -54,10 +55,10 @@ def routes(frame: Frame) -> APIRouter:
     @router.get("/wie-zag")
     async def trail(request: Request) -> Response:
         asker = frame.asker(request, Role.CLIENT)
-        lines = await frame.site.trail(asker)
-        days = [(day, together(list(group))) for day, group in groupby(lines, key=lambda line: words.day(line.at))]
-        return frame.page(request, "wie_zag.html", days=days, total=len(lines), gaps=gaps(lines), words=words, why=reasons.for_woman,
-                          last=lines[0].seq if lines else 0, first=lines[-1].seq if lines else 0)
+        page = await frame.site.trail(asker, _cursor(request))
+        days = [(day, together(list(group))) for day, group in groupby(page.lines, key=lambda line: words.day(line.at))]
+        return frame.page(request, "wie_zag.html", days=days, gaps=gaps(page.lines), words=words, why=reasons.for_woman, before=page.before,
+                          last=page.lines[0].seq if page.lines else 0, first=page.lines[-1].seq if page.lines else 0)
 
     @router.get("/delen")
     async def sharing(request: Request) -> Response:
@@ -80,15 +81,29 @@ def routes(frame: Frame) -> APIRouter:
 
 
 def together(lines: Sequence[TrailLine]) -> list[Looks]:
-    """Lines of one day, newest first, with looks in a row by the same person at the same things taken together."""
+    """Lines of one day, newest first, with looks in a row by the same person at the same things taken together.
+
+    A page that stayed open belongs to the look before it: it counts only when there is nothing else.
+    """
     found = []
-    for _, group in groupby(lines, key=lambda at: (at.who, at.role, at.organisation, at.sections, at.allowed, at.reason, at.purpose)):
+    for _, group in groupby(lines, key=_same):
         same = list(group)
-        found.append(Looks(same[0], same[-1], len(same)))
+        looks = [line for line in same if line.kind != "open"] or same[-1:]
+        found.append(Looks(looks[0], looks[-1], len(looks)))
     return found
+
+
+def _same(line: TrailLine) -> tuple[object, ...]:
+    kind = "plan" if line.kind == "open" else line.kind
+    return line.who, line.role, line.organisation, line.sections, line.allowed, line.reason, line.purpose, kind
 
 
 def gaps(lines: Sequence[TrailLine]) -> list[int]:
     """Sequence numbers that are missing between the first and the last line; there should be none."""
     have = {line.seq for line in lines}
     return [seq for seq in range(min(have), max(have)) if seq not in have][:20] if have else []
+
+
+def _cursor(request: Request) -> int:
+    text = request.query_params.get("voor", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

@@ -50,7 +50,8 @@ class TimelineItem:
 class TrailLine:
     """One line of her access list. `seq` counts up without gaps; `sections` are names; `reason` the code that decided.
 
-    `allowed` tells whether anything was shown, `own` that it was she herself.
+    `allowed` tells whether anything was shown, `own` that it was she herself. `kind` is plan, list (she stood in a work list), trail or
+    open (a page stayed open and was told of changes, without content).
     """
 
     seq: int
@@ -62,8 +63,16 @@ class TrailLine:
     purpose: str
     allowed: bool
     reason: str
-    interaction: str = ""
+    kind: Literal["plan", "list", "trail", "open"] = "plan"
     own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrailPage:
+    """Lines of her list, newest first. `before` is the cursor of the next page, 0 when this is the last."""
+
+    lines: tuple[TrailLine, ...]
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +212,8 @@ class Site(Protocol):
     async def work_list(self, asker: Asker) -> Sequence[ClientRow]:
         """The clients that this caregiver may see, and no others."""
 
-    async def trail(self, asker: Asker) -> Sequence[TrailLine]:
-        """Who looked at her plan, newest first, refusals included."""
+    async def trail(self, asker: Asker, before: int) -> TrailPage:
+        """Who looked at her plan, newest first, refusals included; `before` is a cursor, 0 to begin."""
 
     async def audit_search(self, asker: Asker, wanted: AuditFilter) -> AuditPage:
         """Entries for an auditor; the search itself is recorded."""

@@ -8,7 +8,8 @@ from authz import reasons
 
 _DO: Final = {
     reasons.ASSURANCE_LOW: "Log uit en log opnieuw in, nu met een sterker middel.",
-    reasons.NO_RELATION: "Hoort deze cliënt bij uw organisatie? Meld haar dan aan in uw eigen systeem. Zodra dat bericht hier is, gaat het plan open.",
+    reasons.NO_RELATION: "Hoort deze cliënt bij uw organisatie? Meld haar dan aan in uw eigen systeem. "
+                         "Zodra dat bericht hier is, gaat het plan open.",
     reasons.NO_CONSENT: "Bespreek het met haar. Zij verandert haar antwoord zelf, bij ‘Delen en toestemming’.",
     reasons.CONSENT_UNKNOWN: "Vraag het haar. Zij antwoordt zelf, bij ‘Delen en toestemming’.",
     reasons.ROLE_HAS_NO_SECTION: "Vraag het de coördinerend zorgverlener.",

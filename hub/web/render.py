@@ -11,6 +11,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from hub.web import words
+from hub.web.ports import ClientRow
 
 HERE: Final = Path(__file__).parent
 
@@ -21,7 +22,8 @@ class Templates:
     def __init__(self, assets: Mapping[str, str]) -> None:
         self._env = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                                 lstrip_blocks=True, auto_reload=False)
-        self._env.globals.update(asset=lambda name: assets[name], icon=icon)
+        self._env.globals.update(asset=lambda name: assets[name], icon=icon, weeks=words.gestation_for_her, term=words.gestation,
+                                 her_date=_her_date, full_date=_full_date, term_of=_term_of)
         self._env.filters.update(_FILTERS)
 
     def render(self, template: str, **context: object) -> str:
@@ -52,6 +54,27 @@ def _short(context: Context, text: str) -> str:
 @pass_context
 def _short_day(context: Context, text: str) -> str:
     return words.short_day(text, context["today"])
+
+
+@pass_context
+def _her_date(context: Context, text: str) -> str:
+    """A date that stands as text in a value, in her words; anything else as it is."""
+    return words.due_for_her(words.iso_of(text), context["today"])
+
+
+def _full_date(text: str) -> str:
+    when = words.day(text)
+    return words.full_day(when) if when else text
+
+
+@pass_context
+def _term_of(context: Context, row: ClientRow) -> str:
+    """How far a client of the work list is: 31+5, or "" when no weeks are counted."""
+    due = words.day(row.due)
+    if row.phase != "pregnant" or due is None:
+        return ""
+    days = words.gestation_days(context["today"], due)
+    return words.gestation(days) if 0 <= days <= 46 * 7 else ""
 
 
 _FILTERS: Final = {

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from fhir_profiles.codes import MEASUREMENTS, PREGNANCY
 from hub.plan.plan import Line, Plan, Value
+from hub.plan.rules import ITEM, NEWEST, RULES
 from hub.web import charts, words
 from hub.web.ports import SourceStatus
 
@@ -24,6 +25,8 @@ COUNTS_WEEKS = DUE | {"gestational-age", "last-menstruation"}
 """What stops at once when a pregnancy ended in loss."""
 
 NONE_WORDS = ("nee", "geen", "bekend: nee", "nooit")
+NONE_CODES = ("373067005",)
+"""SNOMED CT: nee (kwalificatiewaarde)."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,17 @@ def conflicts(plan: Plan) -> list[Line]:
 def line_of(plan: Plan, section: str, concept: str) -> Line | None:
     """One line, when the asker may see its section and it is there."""
     view = plan.sections.get(section)
-    return next((line for line in view.lines if line.concept == concept), None) if view else None
+    return next((line for line in view.lines if line.concept == concept and not line.about), None) if view else None
+
+
+def said(line: Line) -> Value | None:
+    """What a line shows: the value chosen by its rule; else, when all was withdrawn, what was withdrawn last. None: nobody said anything."""
+    return line.shown or (all_values(line) or [None])[-1]
+
+
+def rule_words(line: Line) -> str:
+    """The rule by which the value is shown, in Dutch."""
+    return next((rule.reason_nl for rule in (NEWEST, ITEM, *RULES.values()) if rule.name == line.rule), "")
 
 
 def gravidity_parity(plan: Plan) -> str:
@@ -116,7 +129,12 @@ def newest(plan: Plan, most: int) -> list[tuple[Line, Value]]:
 
 def says_none(value: Value) -> bool:
     """Whether a value is a known "none" (bekend: nee), which is a value and not a gap."""
-    return value.text.strip().lower() in NONE_WORDS or value.code in ("no", "none", "false")
+    return value.text.strip().lower() in NONE_WORDS or value.code in NONE_CODES
+
+
+def is_gap(value: Value) -> bool:
+    """Whether a source said that it does not know, and why (dataAbsentReason)."""
+    return value.text.startswith("onbekend (")
 
 
 def sources_in(plan: Plan, sources: Iterable[SourceStatus]) -> list[SourceStatus]:

@@ -129,6 +129,12 @@ def due_for_her(text: str, today: date) -> str:
     return f"{when.day} {MONTHS[when.month - 1]}" if near else full_day(when)
 
 
+def iso_of(text: str) -> str:
+    """A date as professionals write it (21-01-2027) as ISO text; anything else as it is."""
+    parts = text.split("-")
+    return "-".join(reversed(parts)) if [len(p) for p in parts] == [2, 2, 4] and "".join(parts).isdigit() else text
+
+
 def full_day(when: date) -> str:
     """18 november 2026."""
     return f"{when.day} {MONTHS[when.month - 1]} {when.year}"

@@ -1,6 +1,7 @@
 """§2 Wie zorgt voor mij: the team, its coordinator, organisations, and contacts.
 
-Reads CareTeam, Organization, Practitioner, PractitionerRole, RelatedPerson and Encounter. Treatment relations follow from it (`relations.py`).
+Reads CareTeam, Organization, Practitioner, PractitionerRole, RelatedPerson and Encounter.
+Treatment relations follow from it (`relations.py`).
 """
 
 from __future__ import annotations

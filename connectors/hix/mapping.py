@@ -1,0 +1,127 @@
+"""HL7 v2 from HiX → FHIR R4: which events are taken, and in what order their segments are read.
+
+ADT tells who she is, that she is under treatment here, and what is known of her (allergies, diagnoses, contact persons). ORU^R01 tells
+results. Anything else is refused by name and waits. `README.md` says what gets lost.
+
+Source: HL7 v2.5.1 chapters 3 and 7; the HL7 "v2 to FHIR" implementation guide; nl-core zib 2020 for names and addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from connectors.contract import Facts, Left, Mapped
+from connectors.formats import hl7v2
+from connectors.hix.codes import EVENTS, MERGES
+from connectors.hix.history import add_allergy, add_condition
+from connectors.hix.leftovers import Segment
+from connectors.hix.people import add_patient, add_related, read_woman
+from connectors.hix.reading import Reading, reading_of
+from connectors.hix.results import add_results
+from connectors.hix.visit import add_visit
+from fhir_profiles.errors import Refused, Unsupported
+
+_BSN_NEARBY: Final = re.compile(rb"[|~](\d{8,9})\^[^|~\r\n]{0,80}?(?:NNNLD|NLMINBIZA)", re.IGNORECASE)
+_PID_LENGTH: Final = 2_000
+
+
+class HixMapping:
+    """The mapping of HiX messages, version 1. Pure: the same bytes and facts give the same answer."""
+
+    name = "hix"
+    version = 1
+    kind = "hl7v2"
+
+    def recognises(self, body: bytes) -> bool:
+        """Whether the bytes begin like an HL7 v2 message."""
+        return hl7v2.unframed(body[:64])[:3] == b"MSH"
+
+    def peek_bsn(self, body: bytes) -> str | None:
+        """The digits beside NLMINBIZA or NNNLD in the first PID, when the usual delimiters are used."""
+        at = body.find(b"\rPID|")
+        if at < 0:
+            at = body.find(b"\nPID|")
+        found = _BSN_NEARBY.search(body, at, at + _PID_LENGTH) if at >= 0 else None
+        return found[1].decode("ascii").zfill(9) if found else None
+
+    def to_fhir(self, body: bytes, facts: Facts) -> Mapped:
+        """All that one message says. Raises `Refused` for a message that is none, is about two women, or tells of an unknown event."""
+        message = hl7v2.parse(body)
+        event = _event(message.header)
+        reading = reading_of(message, facts)
+        pid = read_woman(reading)
+        if event in MERGES:
+            return _merge(reading)
+        if event == "R01":
+            add_results(reading)
+            pid.used |= _identity_only(reading, pid)
+            return reading.mapped(visit=False)
+        return _adt(reading, pid, event)
+
+
+def _event(header: hl7v2.Header) -> str:
+    """The trigger event when it is one that is taken. Raises `Unsupported` (event-unknown)."""
+    kind, trigger = header.type.upper(), header.trigger.upper()
+    if kind == "ADT" and (trigger in EVENTS or trigger in MERGES):
+        return trigger
+    if kind == "ORU" and trigger == "R01":
+        return trigger
+    raise Unsupported("the hub does not take this message type and event (MSH-9)", path="MSH-9", code="event-unknown")
+
+
+def _adt(reading: Reading, pid: Segment, event: str) -> Mapped:
+    add_patient(reading, pid)
+    dossiers: list[str] = []
+    for segment in reading.segments:
+        if segment.name == "DG1":
+            _or_wait(reading, segment, lambda r, s: dossiers.append(add_condition(r, s)))
+        elif segment.name == "AL1":
+            _or_wait(reading, segment, add_allergy)
+        elif segment.name == "NK1":
+            _or_wait(reading, segment, add_related)
+    status = EVENTS[event]
+    if status:
+        opened = [d for d in dossiers if d]
+        _visit(reading, status, opened[0] if len(opened) == 1 else "")
+    add_results(reading)
+    return reading.mapped(visit=bool(status))
+
+
+def _or_wait(reading: Reading, segment: Segment, add: Callable[[Reading, Segment], object]) -> None:
+    """Map one segment, or let it wait by itself."""
+    try:
+        add(reading, segment)
+    except Refused as refusal:
+        reading.refuse(segment, _number_in(refusal.path), refusal)
+
+
+def _visit(reading: Reading, status: str, dossier: str) -> None:
+    try:
+        add_visit(reading, status, dossier)
+    except Refused as refusal:
+        pv1 = next((s for s in reading.segments if s.name == "PV1"), None)
+        if pv1 is None:
+            reading.refused.append(Left(refusal.path, refusal.public, refusal.code))
+        else:
+            reading.refuse(pv1, _number_in(refusal.path), refusal)
+
+
+def _number_in(path: str) -> int:
+    number = path.rpartition("-")[2]
+    return int(number) if number.isdigit() else 0
+
+
+def _merge(reading: Reading) -> Mapped:
+    """Two numbers turn out to be one woman (A40 and its like): a person decides on that, so the whole event waits."""
+    for segment in reading.segments:
+        segment.waits = segment.name != "MSH"
+    reading.refused.append(Left("MSH-9", "joining two records of a woman waits for a person to decide", "merge-not-yet"))
+    return reading.mapped(visit=False)
+
+
+def _identity_only(reading: Reading, pid: Segment) -> int:
+    """In a result PID only says whose it is: her own data come with ADT."""
+    del reading
+    return sum(1 << n for n in range(1, len(pid.fields)) if pid.fields[n])

@@ -1,0 +1,111 @@
+"""One message while it is being mapped: its segments, who it is about, and what has come out so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
+from connectors.formats.hl7v2 import Message
+from connectors.formats.hl7v2_time import Moment, moment
+from connectors.hix.codes import SYSTEMS
+from connectors.hix.leftovers import Segment, segments_of, sort_out
+from fhir_profiles.errors import Invalid, Refused
+from fhir_profiles.identifiers import URA_SYSTEM
+
+WOMAN = "woman"
+
+
+@dataclass(slots=True)
+class Reading:
+    """Mutable, and never seen outside one call of `to_fhir`.
+
+    `version` is the time of the message in UTC. `own` is the hospital's own number of the woman (authority, number), used in the
+    identity of what has no business identifier of its own; empty when the message has a BSN only.
+    """
+
+    message: Message
+    known: Facts
+    segments: list[Segment]
+    version: str
+    own: tuple[str, ...] = ()
+    people: list[Person] = field(default_factory=list)
+    dossiers: list[Dossier] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    refused: list[Left] = field(default_factory=list)
+
+    def refuse(self, segment: Segment, number: int, refusal: Refused) -> None:
+        """One field cannot be taken and its whole segment waits; the rest of the message goes on."""
+        self.refused.append(Left(segment.path(number) if number else segment.paths[0], refusal.public, refusal.code))
+        segment.waits = True
+        segment.used |= 1 << number
+
+    def refuse_field(self, segment: Segment, number: int, refusal: Refused) -> None:
+        """One field cannot be taken; the rest of its segment goes on."""
+        self.refused.append(Left(segment.path(number), refusal.public, refusal.code))
+        segment.used |= 1 << number
+
+    def organisation(self) -> dict[str, Any]:
+        """The hospital, as a reference by its URA."""
+        return {"identifier": {"system": URA_SYSTEM, "value": self.known.ura}, "display": self.known.organisation}
+
+    def local_system(self, what: str) -> str:
+        """A system for numbers and codes that this hospital gives out itself."""
+        return f"urn:ooievaar:local:{self.known.ura}:{what}"
+
+    def mapped(self, *, visit: bool) -> Mapped:
+        """All that came out, and all that was left over."""
+        residue, ignored = sort_out(self.segments, visit=visit)
+        return Mapped(tuple(self.people), tuple(self.dossiers), tuple(self.facts), residue, ignored, tuple(self.refused))
+
+
+def reading_of(message: Message, known: Facts) -> Reading:
+    """Begin to read. A message without a usable time of its own has the time at which it was received."""
+    stamp = message.part(message.header.time, 1)
+    try:
+        version = moment(stamp).utc if stamp else ""
+    except Invalid:
+        version = ""
+    return Reading(message, known, segments_of(message), version or known.received_at)
+
+
+def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
+    """The moment in a field, None when the field is empty. Raises `Invalid` with the path when there is no such moment."""
+    raw = segment.take(number)
+    if not raw:
+        return None
+    stamp = reading.message.part(raw, 1)
+    try:
+        return moment(stamp) if stamp else None
+    except Invalid as refusal:
+        raise Invalid(refusal.public, path=segment.path(number), code=refusal.code) from None
+
+
+def codings_of(reading: Reading, raw: str, local: str) -> list[dict[str, str]]:
+    """Both triplets of a coded element (CE, CWE); a code without a standard system gets the hospital's own system `local`."""
+    parts = reading.message.texts(reading.message.repetitions(raw)[0])
+    found = []
+    for code, display, system in ((*parts, "", "", "", "", "", "")[i:i + 3] for i in (0, 3)):
+        if code:
+            coding = {"system": system_uri(reading, system, local), "code": " ".join(code.split())}
+            found.append({**coding, "display": display} if display else coding)
+    return found
+
+
+def system_uri(reading: Reading, name: str, local: str) -> str:
+    """The URI for a coding system named in HL7 v2 (table 0396); local ones become a system of this hospital."""
+    if name[:1].isdigit() and name.replace(".", "").isdigit() and "." in name:
+        return f"urn:oid:{name}"
+    return SYSTEMS.get(name.upper()) or reading.local_system(local)
+
+
+def concept_text(reading: Reading, raw: str) -> str:
+    """What a reader would call a coded element: its text, else its code."""
+    message = reading.message
+    return message.part(raw, 2) or message.part(raw, 9) or message.part(raw, 5) or message.part(raw, 1)
+
+
+def as_concept(reading: Reading, raw: str, local: str) -> dict[str, Any]:
+    """A coded element as a CodeableConcept; text alone when there is no code. Empty when there is neither."""
+    codings, text = codings_of(reading, raw, local), concept_text(reading, raw)
+    return {**({"coding": codings} if codings else {}), **({"text": text} if text else {})}

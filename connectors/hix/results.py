@@ -1,0 +1,405 @@
+"""ORU^R01 → Observations: each OBX is one, and the two halves of a blood pressure become one.
+
+A result is known again by its order number, concept and sub-id, so that a corrected message (OBX-11 = C) replaces the first one and
+keeps its history. A result that cannot be taken waits by itself; the others of the message go on.
+
+What is lost: who did the test and with what device, the reference range as numbers (it is kept as text), and the grouping of results
+in one report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from connectors.contract import Fact, Person
+from connectors.formats.hl7v2_time import Moment
+from connectors.hix.codes import (
+    ABSENT_BECAUSE,
+    FETAL,
+    INTERPRETATIONS,
+    LABORATORY,
+    LOCAL_RESULTS,
+    LOCAL_SYSTEMS,
+    NO_CONCEPT_YET,
+    STATUSES,
+    VITAL_SIGNS,
+)
+from connectors.hix.leftovers import Segment
+from connectors.hix.reading import WOMAN, Reading, moment_in, system_uri
+from connectors.hix.values import Value, component, read_value
+from fhir_profiles import codes
+from fhir_profiles.codes import SNOMED, Concept
+from fhir_profiles.errors import Invalid, Refused
+
+_TERMS: Final = "http://terminology.hl7.org/CodeSystem/"
+_PANEL: Final = codes.BY_NAME["blood-pressure"]
+_RANK: Final = ("final", "registered", "preliminary", "cancelled", "amended", "corrected")
+
+
+@dataclass(slots=True)
+class Order:
+    """What an OBR says for all results under it. `numbers` is the filler's order number, else the placer's; () when there is neither."""
+
+    numbers: tuple[str, ...] = ()
+    effective: Moment | None = None
+    effective_path: str = ""
+    fault: Refused | None = None
+    version: str = ""
+    issued: str = ""
+    status: str = ""
+    status_path: str = ""
+    notes: list[Segment] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Result:
+    """One OBX, read."""
+
+    segment: Segment
+    notes: list[Segment]
+    concept: Concept
+    code: dict[str, Any]
+    status: str
+    value: Value | None
+    absent: str
+    effective: Moment | None
+    sub: str
+    paths: dict[str, str]
+    others: tuple[Result, ...] = ()
+
+
+class _NoConcept(Exception):
+    """The code is known and the plan has no place for it."""
+
+
+def add_results(reading: Reading) -> None:
+    """Put every result of the message in `facts`, or in `refused`."""
+    order, group = Order(), list[tuple[Segment, list[Segment]]]()
+    notes: list[Segment] | None = None
+    last: Segment | None = None
+    for segment in reading.segments:
+        name = segment.name
+        if name == "OBX":
+            notes = []
+            group.append((segment, notes))
+        elif name == "NTE":
+            if notes is not None:
+                notes.append(segment)
+        elif name == "OBR":
+            _add_group(reading, order, group)
+            order, group = _order(reading, segment, last), []
+            notes = order.notes
+        elif name == "ORC":
+            last = segment
+            notes = None
+        else:
+            notes = None
+    _add_group(reading, order, group)
+
+
+def _order(reading: Reading, obr: Segment, orc: Segment | None) -> Order:
+    message = reading.message
+    raw = obr.raw(3) or (orc.raw(3) if orc else "") or obr.raw(2) or (orc.raw(2) if orc else "")
+    order = Order()
+    if raw:
+        parts = [*message.texts(message.repetitions(raw)[0]), ""]
+        order.numbers = ("order", parts[0], parts[1]) if parts[0] else ()
+    order.status, order.status_path = message.part(obr.raw(25), 1).upper(), obr.path(25)
+    try:
+        changed = moment_in(reading, obr, 22)
+        obr.used &= ~(1 << 22)
+        if changed:
+            order.version = changed.utc
+            order.issued = changed.fhir if "T" in changed.fhir else ""
+        order.effective, order.effective_path = moment_in(reading, obr, 7), obr.path(7)
+    except Refused as fault:
+        order.fault = fault
+        reading.refuse(obr, int(fault.path.rpartition("-")[2]), fault)
+    return order
+
+
+def _add_group(reading: Reading, order: Order, group: list[tuple[Segment, list[Segment]]]) -> None:
+    results: list[Result] = []
+    corrected = order.status == "C" and not any(s.raw(11)[:1] == "C" for s, _ in group)
+    for segment, notes in group:
+        try:
+            results.append(_result(reading, order, segment, notes, corrected))
+        except _NoConcept:
+            continue
+        except Refused as refusal:
+            number = int(refusal.path.rpartition("-")[2]) if "-" in refusal.path else 5
+            reading.refuse(segment, number, refusal)
+            for note in notes:
+                note.waits = True
+    used = _pressures(reading, results)
+    _add_facts(reading, order, used)
+
+
+def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], corrected: bool) -> Result:
+    if order.fault is not None and not obx.raw(14):
+        raise Invalid("the time of its order cannot be read", path=obx.path(5), code=order.fault.code)
+    concept, code = _code(reading, obx)
+    given = reading.message.part(obx.raw(11), 1).upper() or order.status
+    status = STATUSES.get(given, "") if given else "unknown"
+    if not status:
+        raise Invalid("the status of the result is not one that can be taken", path=obx.path(11), code="status-unfit")
+    if corrected and status == "final":
+        status = "corrected"
+    obx.used |= 1 << 3 | 1 << 11
+    paths = {"code": obx.paths[3], "status": obx.paths[11] if obx.raw(11) else order.status_path or obx.paths[11]}
+    sub = _sub(reading, obx)
+    effective = _effective(reading, order, obx, paths)
+    withdrawn = status == "entered-in-error"
+    value = None if withdrawn else _value(reading, concept, obx, given, paths)
+    absent = "" if value is not None or withdrawn else ABSENT_BECAUSE.get(given, "unknown")
+    if absent:
+        paths["dataAbsentReason"] = obx.paths[11]
+    return Result(obx, notes, concept, code, status, value, absent, effective, sub, paths)
+
+
+def _code(reading: Reading, obx: Segment) -> tuple[Concept, dict[str, Any]]:
+    """The concept of OBX-3 by both of its triplets, and the code to show. Raises `Invalid`, or `_NoConcept`."""
+    raw = obx.raw(3)
+    texts = tuple(reading.message.texts(raw)[:6])
+    name, why = _meaning(texts)
+    if why == "no-concept":
+        raise _NoConcept
+    if why:
+        raise Invalid(_WHY[why], path=obx.path(3), code=why)
+    concept = codes.BY_NAME[name]
+    codings, standard = [], False
+    for code, display, system in _triplets(texts):
+        uri = system_uri(reading, system, "result")
+        standard = standard or uri[:4] == "http"
+        coding = {"system": uri, "code": " ".join(code.split())}
+        codings.append({**coding, "display": display} if display else coding)
+    shown: list[dict[str, Any]] = [*codings, *([] if standard else [dict(concept.codings[0].fhir())])]
+    return concept, {"coding": shown, "text": next((d for _, d, _ in _triplets(texts) if d), concept.title_nl)}
+
+
+_WHY: Final = {
+    "code-unknown": "the code of the result is not known here",
+    "code-swapped": "the code belongs to another code system than the one that is named",
+    "code-contradicts": "the two codes of the result stand for different things",
+}
+
+
+def _triplets(texts: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    padded = (*texts, "", "", "", "", "", "")
+    return [(padded[i], padded[i + 1], padded[i + 2]) for i in (0, 3) if padded[i]]
+
+
+@lru_cache(maxsize=4096)
+def _meaning(texts: tuple[str, ...]) -> tuple[str, str]:
+    """The name of the concept, or why there is none. Every triplet is read: two that disagree are not guessed between."""
+    found: set[str] = set()
+    known = False
+    for code, _, system in _triplets(texts):
+        local = system.upper() in LOCAL_SYSTEMS or system.upper().startswith("99")
+        concept = None if local else codes.concept_of(system, code)
+        if not local and concept is None and codes.swapped(system, code):
+            return "", "code-swapped"
+        name = LOCAL_RESULTS.get(code.upper(), "") if local else concept.name if concept else ""
+        if name:
+            found.add(name)
+        known = known or code in NO_CONCEPT_YET
+    if len(found) > 1:
+        return "", "code-contradicts"
+    return (found.pop(), "") if found else ("", "no-concept" if known else "code-unknown")
+
+
+def _sub(reading: Reading, obx: Segment) -> str:
+    """OBX-4 without leading zeros: 1 and 01 are one fetus."""
+    raw = obx.raw(4)
+    return (reading.message.part(raw, 1).upper().lstrip("0") or "0") if raw else ""
+
+
+def _effective(reading: Reading, order: Order, obx: Segment, paths: dict[str, str]) -> Moment | None:
+    found = moment_in(reading, obx, 14)
+    if found is not None:
+        paths["effectiveDateTime"] = obx.paths[14]
+        return found
+    if order.effective is not None:
+        paths["effectiveDateTime"] = order.effective_path
+    return order.effective
+
+
+def _value(reading: Reading, concept: Concept, obx: Segment, given: str, paths: dict[str, str]) -> Value | None:
+    raw = obx.raw(5)
+    if not raw or given in ("X", "N"):
+        return None
+    try:
+        value = read_value(reading.message, concept, obx.raw(2).strip().upper(), raw, obx.raw(6), reading.local_system("value"))
+    except Invalid as refusal:
+        raise Invalid(refusal.public, path=obx.path(6 if refusal.code.startswith("unit-") else 5), code=refusal.code) from None
+    obx.used |= 1 << 5
+    if value is None:
+        paths["dataAbsentReason"] = obx.paths[5]
+    elif value[0] == "valueQuantity":
+        paths["valueQuantity.value"] = obx.paths[5]
+        if obx.take(6):
+            paths["valueQuantity.unit"] = obx.paths[6]
+    else:
+        paths[value[0]] = obx.paths[5]
+        if value[0] == "component" and obx.take(6):
+            paths["component.0.valueQuantity.unit"] = obx.paths[6]
+    return value
+
+
+def _pressures(reading: Reading, results: list[Result]) -> list[Result]:
+    """Join each systolic with the diastolic of the same order, sub-id and time. One half alone stays what it is."""
+    halves = [r for r in results if r.concept.name in ("systolic", "diastolic")]
+    if not halves:
+        return results
+    out = [r for r in results if r.concept.name not in ("systolic", "diastolic")]
+    waiting = [r for r in halves if r.concept.name == "diastolic"]
+    for upper in (r for r in halves if r.concept.name == "systolic"):
+        lower = next((r for r in waiting if r.sub == upper.sub and r.effective == upper.effective), None)
+        if lower is None:
+            waiting.append(upper)
+        else:
+            waiting.remove(lower)
+            out.append(_panel(upper, lower))
+    return out + [r for r in waiting if _stands_alone(reading, r)]
+
+
+def _stands_alone(reading: Reading, half: Result) -> bool:
+    """A corrected or withdrawn half without its other half would leave a false pressure standing: it waits for a person."""
+    if half.status in ("corrected", "amended", "entered-in-error"):
+        reading.refuse(half.segment, 3, Invalid("one half of a blood pressure was changed without the other", code="pair-incomplete"))
+        return False
+    return True
+
+
+def _panel(upper: Result, lower: Result) -> Result:
+    left = [r for r in (upper, lower) if r.status != "entered-in-error"]
+    status = max((r.status for r in left), key=_rank) if left else "entered-in-error"
+    if len(left) == 1:
+        status = "corrected"
+    paths: dict[str, str] = {"code": upper.paths["code"], "status": upper.paths["status"]}
+    components = []
+    for r in left:
+        at = f"component.{len(components)}"
+        for element, path in r.paths.items():
+            paths[element if element == "effectiveDateTime" else f"{at}.{element}"] = path
+        components.append(_half(r))
+    code = {"coding": [dict(_PANEL.codings[0].fhir())], "text": _PANEL.title_nl}
+    value = ("component", components) if components else None
+    return Result(upper.segment, [*upper.notes, *lower.notes], _PANEL, code, status, value, "", upper.effective, upper.sub, paths, (lower,))
+
+
+def _half(result: Result) -> dict[str, Any]:
+    if result.value is not None:
+        return component(result.concept, result.value[1])
+    return {"code": {"coding": [result.concept.codings[0].fhir()]}, "dataAbsentReason": _absent(result.absent)}
+
+
+def _rank(status: str) -> int:
+    return _RANK.index(status) if status in _RANK else 0
+
+
+def _absent(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": _TERMS + "data-absent-reason", "code": code}]}
+
+
+def _add_facts(reading: Reading, order: Order, results: list[Result]) -> None:
+    ready = []
+    fetuses = {r.sub for r in results if r.concept.name in FETAL}
+    for result in results:
+        if result.concept.name in FETAL and not result.sub and len(fetuses) > 1:
+            reading.refuse(result.segment, 5, Invalid("it is not said which fetus this is about", code="fetus-unclear"))
+        else:
+            ready.append((result, _identity(reading, order, result)))
+    for result, identity in _told_apart(ready):
+        reading.facts.append(_fact(reading, order, result, identity))
+
+
+def _identity(reading: Reading, order: Order, result: Result) -> tuple[str, ...]:
+    if order.numbers:
+        return (*order.numbers, result.concept.name, result.sub)
+    return ("result", *reading.own, result.concept.name, result.sub, result.effective.fhir if result.effective else "")
+
+
+def _told_apart(ready: list[tuple[Result, tuple[str, ...]]]) -> list[tuple[Result, tuple[str, ...]]]:
+    """Two results of one concept under one order must not become versions of one another: code, time and place tell them apart."""
+    seen: dict[tuple[str, ...], int] = {}
+    for _, identity in ready:
+        seen[identity] = seen.get(identity, 0) + 1
+    if len(seen) == len(ready):
+        return ready
+    out, again = [], dict[tuple[str, ...], int]()
+    for result, identity in ready:
+        if seen[identity] > 1:
+            identity = (*identity, result.code["coding"][0]["code"], result.effective.fhir if result.effective else "")
+            again[identity] = again.get(identity, 0) + 1
+            identity = (*identity, str(again[identity])) if again[identity] > 1 else identity
+        out.append((result, identity))
+    return out
+
+
+def _fact(reading: Reading, order: Order, result: Result, identity: tuple[str, ...]) -> Fact:
+    name, effective = result.concept.name, result.effective
+    resource: dict[str, Any] = {"resourceType": "Observation", "status": result.status}
+    category = "vital-signs" if name in VITAL_SIGNS else "laboratory" if name in LABORATORY else ""
+    if category:
+        resource["category"] = [{"coding": [{"system": _TERMS + "observation-category", "code": category}]}]
+    resource["code"] = result.code
+    if effective is not None:
+        resource["effectiveDateTime"] = effective.fhir
+    if order.issued:
+        resource["issued"] = order.issued
+    resource["performer"] = [reading.organisation()]
+    if result.value is not None:
+        resource[result.value[0]] = result.value[1]
+    elif result.absent:
+        resource["dataAbsentReason"] = _absent(result.absent)
+    _add_remarks(reading, order, result, resource)
+    about = _fetus(reading, result, resource) if name in FETAL else WOMAN
+    return Fact(resource, about, identity, order.version or reading.version, name, effective.fhir if effective else "",
+                paths=result.paths, withdrawn=result.status == "entered-in-error")
+
+
+def _add_remarks(reading: Reading, order: Order, result: Result, resource: dict[str, Any]) -> None:
+    """Interpretation, reference range, method and notes."""
+    obx, message, paths = result.segment, reading.message, result.paths
+    if flag := message.part(obx.raw(8), 1).upper():
+        if flag in INTERPRETATIONS and not result.others:
+            resource["interpretation"] = [{"coding": [{"system": _TERMS + "v3-ObservationInterpretation", "code": flag}]}]
+            paths["interpretation"] = obx.paths[8]
+            obx.used |= 1 << 8
+    if (span := message.part(obx.raw(7), 1)) and not result.others:
+        resource["referenceRange"] = [{"text": span}]
+        paths["referenceRange.0.text"] = obx.paths[7]
+        obx.used |= 1 << 7
+    if (method := message.part(obx.raw(17), 2) or message.part(obx.raw(17), 1)) and not result.others:
+        resource["method"] = {"text": method}
+        paths["method.text"] = obx.paths[17]
+        obx.used |= 1 << 17
+    if result.notes or order.notes:
+        _add_notes(reading, [*result.notes, *order.notes], resource, paths)
+
+
+def _add_notes(reading: Reading, notes: list[Segment], resource: dict[str, Any], paths: dict[str, str]) -> None:
+    found = []
+    for segment in notes:
+        lines = [reading.message.text(r) for r in reading.message.repetitions(segment.take(3))]
+        if text := "\n".join(filter(None, lines)):
+            paths[f"note.{len(found)}.text"] = segment.path(3)
+            found.append({"text": text})
+    if found:
+        resource["note"] = found
+
+
+def _fetus(reading: Reading, result: Result, resource: dict[str, Any]) -> str:
+    """The unborn child that a result is about; without a number in OBX-4 it is the only one."""
+    sub = result.sub or "1"
+    local = f"fetus:{sub}"
+    if all(p.local != local for p in reading.people):
+        reading.people.append(Person(local, "fetus", None, ("fetus", sub)))
+    resource["bodySite"] = {"coding": [{"system": SNOMED, "code": "83418008", "display": "foetus"}], "text": f"foetus {sub}"}
+    if result.sub:
+        result.paths["bodySite.text"] = result.segment.paths[4]
+        result.segment.used |= 1 << 4
+    return local
