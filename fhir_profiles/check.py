@@ -27,11 +27,9 @@ from fhir_profiles.walk import MAX_PROBLEMS, TOO_DEEP, Problem, Walk, walked
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Problem", "dumps", "exact_digits", "is_valid", "problems", "strict_loads", "warm_up"]
 
 # What the walk looks at, as it stands in JSON text; that it stands there by chance costs a walk and nothing else.
-_MARKS: Final = (b'xtension"', b'"_', b'"end"', b'"div"', b'"#', b'"assigner"', b"null")
+_MARKS: Final = (b'xtension"', b'"end"', b'"div"', b'"assigner"', b"null")
 # Types whose elements may nest without end, or that hold other resources; a test compares this with the definitions.
-_NEST: Final = frozenset(
-    {"Bundle", "CapabilityStatement", "Composition", "Consent", "Parameters", "Provenance", "Questionnaire", "QuestionnaireResponse"}
-)
+_NEST: Final = frozenset({"Bundle", "Composition", "Consent", "Parameters", "Questionnaire", "QuestionnaireResponse"})
 _UNKNOWN_TYPE: Final = Problem("resourceType", "a resource type that this hub takes")
 _NOT_TEXT: Final = "text that can be written in UTF-8, and keys that are text"
 
@@ -79,7 +77,7 @@ def _known_type(resource: object) -> bool:
 
 
 def _is_plain(resource: dict[str, Any]) -> bool:
-    """Whether the resource holds nothing that the walk looks at, seen from its text: two microseconds instead of ten or more.
+    """Whether the resource holds nothing that the walk looks at, seen from its text: half the time of a walk, a fifth for a small one.
 
     Writing it as JSON also shows that it is JSON, and not deep enough to hurt; a resource without extensions, and not of the types
     in `_NEST`, cannot be deep and fit its schema.
@@ -88,7 +86,13 @@ def _is_plain(resource: dict[str, Any]) -> bool:
         text = orjson.dumps(resource, default=exact_digits)
     except TypeError:
         return False
-    return not any(mark in text for mark in _MARKS) and text.count(b'"resourceType"') == 1
+    # One byte is sought six times as fast as two, and these two are rare.
+    if (b"#" in text and b'"#' in text) or (b"_" in text and b'"_' in text):
+        return False
+    for mark in _MARKS:
+        if mark in text:
+            return False
+    return text.count(b'"resourceType"') == 1
 
 
 def _passes(resource: dict[str, Any], local_references: bool) -> bool:

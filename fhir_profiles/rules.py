@@ -7,6 +7,7 @@ the shape is wrong. Source: FHIR R4 4.0.1, the constraints of severity error nam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -22,11 +23,8 @@ _RESPONSE: Final = frozenset({"batch-response", "transaction-response", "history
 
 def faults(resource: Json) -> Iterator[Fault]:
     """The broken invariants of this resource itself, not of the resources within it."""
-    rule = _RULES.get(resource["resourceType"])
-    if rule is not None:
-        yield from rule(resource)
-    if "contained" in resource:
-        yield from _contained(resource)
+    rules = _RULES.get(resource["resourceType"], ())
+    return chain.from_iterable(rule(resource) for rule in ((*rules, _contained) if "contained" in resource else rules))
 
 
 def local_faults(resource: Json) -> Iterator[Fault]:
@@ -127,7 +125,12 @@ def _contained(resource: Json) -> Iterator[Fault]:
                 yield f"{path}.meta.{key}", "no version of its own on a contained resource (dom-4)"
 
 
-_RULES: Final[dict[str, Rule]] = {"AllergyIntolerance": _allergy, "Bundle": _bundle, "Condition": _condition, "Observation": _observation}
+_RULES: Final[dict[str, tuple[Rule, ...]]] = {
+    "AllergyIntolerance": (_allergy,),
+    "Bundle": (_bundle,),
+    "Condition": (_condition,),
+    "Observation": (_observation,),
+}
 
 
 def _get(node: object, key: str) -> object:

@@ -87,9 +87,9 @@ class Walk:
             self.local_references |= type(reference) is str and reference[:1] == "#"
 
     def _list(self, node: Json, key: str, values: list[Any], depth: int) -> None:
-        found, i, has_null = self.found, 0, False
+        found, has_null = self.found, False
         extensions, resources = key in _EXTENSIONS, key in _HOLD_RESOURCES
-        for value in values:
+        for i, value in enumerate(values):
             kind = type(value)
             if kind is dict:
                 before = len(found)
@@ -104,7 +104,6 @@ class Walk:
                 has_null = True
             elif kind is not str and kind not in _SCALARS:
                 found.append(Problem(_named(key), "no list within a list"))
-            i += 1
         if has_null or (type(key) is str and key[:1] == "_"):
             self._beside(node, key, values)
 

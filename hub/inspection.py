@@ -234,4 +234,4 @@ def demo_token(settings: Settings, name: str) -> str:
         raise Missing(f"nobody in the demo is called so; there are: {', '.join(a.name for a in accounts())}", code="no-account")
     if not settings.kek.exists():
         raise Unavailable(f"there is no demo in {settings.data}", code="no-hub")
-    return demo_issuer(settings).issue(account.name)
+    return demo_issuer(settings, (run_file(settings) or {"http": settings.base_url})["http"]).issue(account.name)

@@ -1,45 +1,55 @@
-"""The one place that names concrete parts and puts them together: the embedded hub, and each process of the hub at scale."""
+"""The one place that names concrete parts and puts them together. `hub/running.py` starts and stops what is built here."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Mapping as Dict, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
-import orjson
-import structlog
+import httpx2
+from sqlalchemy import Connection
 
+from audit.entry import Where
+from audit.trail import Trail
+from authz.ask import Ask, Asker, Purpose, Role
 from authz.consents import Consents
+from authz.demo import DemoIssuer, accounts, signing_key
+from authz.engine import load_policies
+from authz.explain import explain
+from authz.tokens import FetchedKeys, StaticKeys, Tokens
 from connectors.contract import Mapping, Source
 from connectors.epic.mapping import EpicMapping
 from connectors.hix.mapping import HixMapping
 from connectors.practice.mapping import PracticeMapping
-from fhir_profiles.errors import Invalid, Unavailable
+from fhir_profiles.codes import SECTIONS as SECTION_NAMES
+from fhir_profiles.errors import Invalid, Missing
 from fhir_profiles.identifiers import Bsn, pseudonym_of
-from hub.changes import Changes, Watched
+from hub.database import Database
+from hub.demo import ORGANISATIONS, SOURCES, WOMEN
+from hub.door import Door, Related
 from hub.identity.people import Identities
 from hub.identity.vault import Vault
-from hub.log.group import GroupCommit
-from hub.log.port import EventLog
-from hub.log.sqlite import SqliteLog
-from hub.logging import configure
-from hub.loops import Loop, MapLoop, ProjectLoop, Worker, backlog, calm_garbage_collector
+from hub.log.keys import Keyring
 from hub.mapper.mapper import Mapper
 from hub.plan.project import Projector
 from hub.plan.read import PlanReader
+from hub.plan.rebuild import Report
+from hub.plan.rebuild import rebuild as rebuild_from
+from hub.plan.sections import SECTIONS
 from hub.settings import Settings, load_sources
-from hub.stores import Stores, open_received, open_recorded, open_stores
+from hub.stores import Stores, open_stores
 
-log = structlog.get_logger(__name__)
+
+def now() -> datetime:
+    """The present moment in UTC. The one clock of the hub."""
+    return datetime.now(UTC)
 
 
 def utc_now() -> str:
-    """The present moment, UTC, ISO 8601 to the millisecond. The one clock of the hub; pure parts get its text."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The present moment as ISO 8601 text to the millisecond: what pure parts are given."""
+    return now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def all_mappings() -> list[Mapping]:
@@ -49,11 +59,10 @@ def all_mappings() -> list[Mapping]:
 
 def sources_of(settings: Settings) -> dict[str, Source]:
     """The registered senders by id: those of the demo, or those in the file that the settings name."""
-    from hub.demo import SOURCES
-
     path = settings.sources_file or settings.data / "sources.toml"
-    found = SOURCES if settings.demo else load_sources(path) if path.exists() or settings.sources_file else ()
-    return {source.id: source for source in found}
+    # A file that was named and is not there is a fault; no file at all is a hub without senders.
+    named = load_sources(path) if path.exists() or settings.sources_file else ()
+    return {source.id: source for source in (*(SOURCES if settings.demo else ()), *named)}
 
 
 def pseudonym_key(stores: Stores) -> bytes:
@@ -61,24 +70,176 @@ def pseudonym_key(stores: Stores) -> bytes:
     return stores.keyring.secret("pseudonym")
 
 
+def pseudonyms(stores: Stores) -> Callable[[str], str]:
+    """From the digits of a BSN to the pseudonym; raises `Invalid` for what is no BSN."""
+    key = pseudonym_key(stores)
+    return lambda digits: pseudonym_of(Bsn(digits), key)
+
+
 def build_mapper(settings: Settings, stores: Stores) -> Mapper:
     """The mapper with every mapping and registered source."""
-    key = pseudonym_key(stores)
-    identities = Identities(Vault(stores.keyring, key), stores.keyring, stores.keyring.secret("identity"))
+    identities = Identities(Vault(stores.keyring, pseudonym_key(stores)), stores.keyring, stores.keyring.secret("identity"))
     return Mapper({m.name: m for m in all_mappings()}, sources_of(settings), identities, stores.keyring, stores.keyring.secret("memory"), utc_now)
 
 
-def peeking(stores: Stores, mapping: Mapping) -> Callable[[bytes], str]:
-    """From the bytes of a message to the pseudonym of its woman, at a glance; empty when it cannot be seen."""
-    key = pseudonym_key(stores)
+def build_projector(stores: Stores) -> Projector:
+    """The projector with every section."""
+    return Projector(stores.keyring, SECTIONS)
 
-    def peek(body: bytes) -> str:
-        digits = mapping.peek_bsn(body)
-        if not digits:
-            return ""
-        try:
-            return pseudonym_of(Bsn(digits), key)
-        except Invalid:
-            return ""
 
-    return peek
+@dataclass(frozen=True)
+class TreatmentRelations:
+    """What the door asks about treatment relations, answered from the views as of today."""
+
+    reader: PlanReader
+
+    def of(self, tx: Connection, subject: str, episode: str, ura: str) -> tuple[str, str]:
+        """The relation of an organisation with one pregnancy, and the evidence."""
+        return self.reader.relation(tx, subject, episode, ura, _today())
+
+    def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
+        """Every pregnancy with which an organisation has a relation now."""
+        found = ((s, e, *self.reader.relation(tx, s, e, ura, _today())) for s, e in self.reader.clients(ura, _today(), tx))
+        return [Related(*one) for one in sorted(found, key=lambda one: one[3], reverse=True)]
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The views as the door asks for them."""
+
+    reader: PlanReader
+
+    def episodes(self, subject: str) -> list[str]:
+        """The pregnancies of a woman, the present one first."""
+        return self.reader.episodes(subject)
+
+    def version(self, subject: str) -> str:
+        """What the views of this woman were built to."""
+        return self.reader.version(subject)
+
+    def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> dict[tuple[str, str], bytes]:
+        """The named sections of one pregnancy, and those of none."""
+        return self.reader.sections(subject, episode, names)
+
+
+def _today() -> date:
+    return now().date()
+
+
+@dataclass(frozen=True)
+class Access:
+    """Everything that reading takes."""
+
+    door: Door
+    trail: Trail
+    consents: Consents
+    reader: PlanReader
+
+
+def build_access(settings: Settings, stores: Stores) -> Access:
+    """The door with the trail behind it and the plans beyond it."""
+    reader = PlanReader(stores.hub, stores.keyring)
+    trail = Trail(stores.audit, stores.keyring, now)
+    consents = Consents(stores.hub, stores.keyring, now)
+    pool = ThreadPoolExecutor(8, "door") if settings.database.get_secret_value() else None
+    where = Where(observer="ooievaar-serve", site=settings.base_url)
+    return Access(Door(stores.hub, TreatmentRelations(reader), consents, trail, Plans(reader), load_policies(), where, now, pool),
+                  trail, consents, reader)
+
+
+def demo_issuer(settings: Settings, base_url: str) -> DemoIssuer:
+    """Who signs tokens in the demo: the provider that is built into the hub at this address."""
+    return DemoIssuer(base_url + "/demo/oidc", settings.login.audience, signing_key(settings.data / "keys" / "demo-signing.jwk"))
+
+
+def build_tokens(settings: Settings, stores: Stores) -> Tokens:
+    """Verifies bearer tokens: of the demo's issuer, or of the provider that the settings name."""
+    if settings.demo:
+        issuer = demo_issuer(settings, settings.base_url)
+        return Tokens(issuer.issuer, issuer.audience, StaticKeys(issuer.jwks()), pseudonym_key(stores), now_s)
+    if not settings.login.issuer:
+        # No provider is named: nobody can have a token, and every bearer is refused.
+        return Tokens("https://nobody.invalid", settings.login.audience, StaticKeys({"keys": []}), pseudonym_key(stores), now_s)
+    return Tokens(settings.login.issuer, settings.login.audience, FetchedKeys(lambda: _jwks(settings.login.issuer), now_s), pseudonym_key(stores), now_s)
+
+
+def now_s() -> float:
+    """The present moment in seconds since 1970."""
+    return now().timestamp()
+
+
+def _jwks(issuer: str) -> dict[str, Any]:
+    with httpx2.Client(timeout=5.0) as client:
+        found = client.get(issuer.rstrip("/") + "/.well-known/openid-configuration").raise_for_status().json()
+        keys: dict[str, Any] = client.get(found["jwks_uri"]).raise_for_status().json()
+    return keys
+
+
+def names_of(settings: Settings) -> dict[str, str]:
+    """The name of the organisation behind each source id and each URA."""
+    sources = sources_of(settings)
+    named = {source.id: source.organisation for source in sources.values()} | {source.ura: source.organisation for source in sources.values()}
+    return (ORGANISATIONS if settings.demo else {}) | named
+
+
+def rebuild_views(settings: Settings, *, processes: int, check: bool, progress: Callable[[int, int], None]) -> Report:
+    """Fold the whole log anew, in several processes."""
+    return rebuild_from(Opener(settings), processes=processes, check=check, progress=progress)
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens the hub again in another process; can be pickled."""
+
+    settings: Settings
+
+    def __call__(self) -> tuple[Database, Keyring]:
+        """The database of the views and the keyring."""
+        stores = open_stores(self.settings, create=False)
+        return stores.hub, stores.keyring
+
+
+def explanation(settings: Settings, stores: Stores, who: str, about: str, sections: tuple[str, ...]) -> dict[str, Any]:
+    """The decision for a question now, with its reasons in words. Facts are learned, content is not read."""
+    access = build_access(settings, stores)
+    asker = _asker(who, pseudonym_key(stores))
+    subject = _subject(about, pseudonym_key(stores))
+    purpose = {Role.CLIENT: Purpose.PATIENT_REQUEST, Role.AUDITOR: Purpose.AUDIT}.get(asker.role, Purpose.TREATMENT)
+    ask, known, _ = access.door.learn(Ask(asker, subject, sections or SECTION_NAMES, purpose, interaction="explain"))
+    from authz.decide import decide
+
+    decision = decide(ask, known, access.door.policies)
+    closed = {section: reason for section, reason in decision.reasons.items() if section not in decision.allowed}
+    return {"words": explain(ask, known, decision, access.door.policies), "open": sorted(decision.allowed), "closed": closed,
+            "policies": list(decision.policies), "release": decision.release, "relation": known.relation, "consent": known.consent}
+
+
+def _asker(who: str, key: bytes) -> Asker:
+    account = next((a for a in accounts() if who.casefold() in (a.name.casefold(), a.person.casefold())), None)
+    if account is not None:
+        subject = pseudonym_of(Bsn(account.bsn), key) if account.bsn else ""
+        return Asker(f"demo-{account.name}", account.person, account.role, account.organisation.ura, account.organisation.name,
+                     account.organisation.type, subject, "high")
+    role, _, ura = who.partition("/")
+    if role not in {r.value for r in Role}:
+        raise Missing(f"say who: an account ({', '.join(a.name for a in accounts())}) or ROLE/URA", code="no-account")
+    return Asker("explain", role, Role(role), ura, ura, "", "", "high")
+
+
+def _subject(about: str, key: bytes) -> str:
+    for name, bsn in WOMEN:
+        if about.casefold() in (name.casefold(), name.split()[0].casefold()):
+            return pseudonym_of(Bsn(bsn), key)
+    if about.isdigit():
+        raise Invalid("give her pseudonym, not a number", code="not-a-pseudonym")
+    return about
+
+
+def ready_checks(stores: Stores, more: Iterable[tuple[str, Callable[[], bool]]]) -> dict[str, Callable[[], bool]]:
+    """What must answer before this process may get traffic."""
+
+    def database() -> bool:
+        with stores.hub.read() as tx:
+            return bool(tx.exec_driver_sql("SELECT 1").scalar() == 1)
+
+    return {"database": database, **dict(more)}

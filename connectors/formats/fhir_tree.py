@@ -179,7 +179,7 @@ class Draft:
         out: dict[str, Any] = {}
         for key, below in value.items():
             path, target = f"{at}.{key}", f"{to}.{key}"
-            if key == "reference" and isinstance(below, str):
+            if key == "reference" and isinstance(below, str) and not below.startswith("#"):
                 self.refs.append(Ref(to, below, path))
             elif key == "value" and masked:
                 # Only the vault keeps a BSN; what is recorded says that there is one.
@@ -231,6 +231,15 @@ def r4_system(system: str) -> str:
     if _OID.fullmatch(system):
         return f"urn:oid:{system}"
     return system.rstrip("/") if system.startswith("http://fhir.nl/fhir/NamingSystem/") else system
+
+
+def mark_unknown(resource: dict[str, Any], to: str) -> None:
+    """A reference to something outside the message keeps its display, or says that it is unknown."""
+    here: Any = resource
+    for step in to.split("."):
+        here = here[int(step)] if isinstance(here, list) else here[step]
+    if not here:
+        here["extension"] = [{"url": ABSENT_URL, "valueCode": "unknown"}]
 
 
 @dataclass(slots=True)

@@ -55,11 +55,10 @@ def concept_of(codings: list[dict[str, Any]], extra: Mapping[tuple[str, str], st
 
     Raises `Invalid` code-swapped, code-unknown or code-contradict.
     """
+    refuse_swapped(codings, at)
     found: set[str] = set()
     for coding in codings:
         system, code = text(coding.get("system")), text(coding.get("code"))
-        if codes.swapped(system, code) and system in (SNOMED, LOINC):
-            raise Invalid("a code stands in the wrong code system", path=at, code="code-swapped")
         name = extra.get((system, code)) or getattr(codes.concept_of(system, code), "name", "")
         found |= {name} if name else set()
     if not found:
@@ -67,6 +66,14 @@ def concept_of(codings: list[dict[str, Any]], extra: Mapping[tuple[str, str], st
     if len(found) > 1 and frozenset(found) not in _REFINES:
         raise Invalid("the codes stand for different things", path=at, code="code-contradict")
     return codes.BY_NAME[_REFINES.get(frozenset(found)) or found.pop()]
+
+
+def refuse_swapped(codings: list[dict[str, Any]], at: str) -> None:
+    """Refuse a code that is known, but in another system than it stands in (gravidity as LOINC 161714006)."""
+    for coding in codings:
+        system = text(coding.get("system"))
+        if codes.system_of(system) in (SNOMED, LOINC) and codes.swapped(system, text(coding.get("code"))):
+            raise Invalid("a code stands in the wrong code system", path=at, code="code-swapped")
 
 
 def settle(draft: Draft, concept: Concept) -> None:

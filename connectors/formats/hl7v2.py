@@ -29,6 +29,7 @@ _LONGEST_MSH: Final = 8_192
 _CONTROLS: Final = bytes(c for c in range(32) if c not in (9, 10, 13)) + b"\x7f"
 _UNFIT_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SEGMENT_NAME: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
+_USUAL: Final = frozenset({"PID", "PV1", "OBR", "OBX", "NTE", "ORC", "EVN", "AL1", "DG1", "NK1"})
 _CHARSETS: Final = {
     "": "utf-8", "ASCII": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UNICODE": "utf-8",
     "8859/1": "cp1252", "8859/15": "iso8859_15", "ISO-8859-1": "cp1252", "ISO-8859-15": "iso8859_15",
@@ -70,24 +71,30 @@ def peek(body: bytes) -> Header:
     body = unframed(body) if body[:3] != b"MSH" else body
     if body[:3] != b"MSH":
         raise Invalid("the message does not begin with an MSH segment", path="MSH", code="no-msh")
-    line = body[:_LONGEST_MSH].split(b"\r", 1)[0].split(b"\n", 1)[0].decode("latin-1")
+    return _header(body[:_LONGEST_MSH].split(b"\r", 1)[0].split(b"\n", 1)[0].decode("latin-1"))
+
+
+def _header(line: str) -> Header:
+    """The header in an MSH segment. Raises `Invalid` when it does not name its delimiters."""
     separator = line[3:4]
-    fields = line.split(separator) if separator else [line]
+    fields = line.split(separator, 18) if separator else [line]
     encoding = fields[1] if len(fields) > 1 else ""
     _check_delimiters(separator, encoding)
     fields += [""] * (18 - len(fields))
     component, repetition = encoding[0], encoding[1]
-    kind = fields[8].split(component)
+    kind = fields[8].split(component, 2)
     return Header(
-        separator, encoding, fields[2].split(component)[0].strip(), fields[3].split(component)[0].strip(),
+        separator, encoding, fields[2].split(component, 1)[0].strip(), fields[3].split(component, 1)[0].strip(),
         fields[4], fields[5], fields[6], kind[0].strip(), kind[1].strip() if len(kind) > 1 else "",
-        fields[9].strip(), fields[10].split(component)[0].strip(), fields[11].split(component)[0].strip(),
-        fields[14].strip(), fields[15].strip(), fields[17].split(repetition)[0].strip().upper(),
+        fields[9].strip(), fields[10].split(component, 1)[0].strip(), fields[11].split(component, 1)[0].strip(),
+        fields[14].strip(), fields[15].strip(), fields[17].split(repetition, 1)[0].strip().upper(),
     )
 
 
 def _check_delimiters(separator: str, encoding: str) -> None:
     every = separator + encoding
+    if every in ("|^~\\&", "|^~\\&#"):
+        return
     if len(encoding) not in (4, 5) or len(set(every)) != len(every) or any(c.isalnum() or not "!" <= c <= "~" for c in every):
         raise Invalid("MSH-1 and MSH-2 must name five different delimiters", path="MSH-2", code="delimiters")
 
@@ -119,13 +126,15 @@ def _decoded(body: bytes, codec: str) -> tuple[str, str]:
 class Message:
     """One message, split. `segments[i][n]` is field n of the i-th segment as it stood, `segments[i][0]` its name.
 
-    `charset` is the codec that was used, `notes` what was put right while reading (field path, short code).
+    `charset` is the codec that was used, `notes` what was put right while reading (field path, short code), `nulls` whether an explicit
+    null occurs anywhere.
     """
 
-    __slots__ = ("_component", "_escape", "_repetition", "_sub", "charset", "header", "notes", "segments")
+    __slots__ = ("_component", "_escape", "_repetition", "_sub", "charset", "header", "notes", "nulls", "segments")
 
-    def __init__(self, header: Header, segments: list[list[str]], charset: str, notes: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, header: Header, segments: list[list[str]], charset: str, notes: tuple[tuple[str, str], ...], nulls: bool) -> None:
         self.header = header
+        self.nulls = nulls
         self.segments = segments
         self.charset = charset
         self.notes = notes
@@ -152,10 +161,15 @@ class Message:
 
     def texts(self, raw: str) -> list[str]:
         """The components of a repetition as a reader would see them."""
-        return [self.text(part) for part in raw.split(self._component)]
+        parts = raw.split(self._component)
+        return [self.text(part) for part in parts] if self.nulls or self._escape in raw else [part.strip() for part in parts]
 
     def part(self, raw: str, number: int) -> str:
         """Component `number` (from 1) of the first repetition, as a reader would see it; "" when it is not there."""
+        if not raw:
+            return ""
+        if self._component not in raw and self._repetition not in raw:
+            return self.text(raw) if number == 1 else ""
         parts = raw.split(self._repetition, 1)[0].split(self._component)
         return self.text(parts[number - 1]) if number <= len(parts) else ""
 
@@ -204,7 +218,7 @@ def parse(body: bytes) -> Message:
         raise Unsupported("batch files are not taken: send each message by itself", path=body[:3].decode(), code="batch")
     header = peek(body)
     text, charset, notes = _text(body, header)
-    return Message(header, _segments(text, header), charset, notes)
+    return Message(header, _segments(text, header), charset, notes, NULL in text)
 
 
 def _text(body: bytes, header: Header) -> tuple[str, str, tuple[tuple[str, str], ...]]:
@@ -232,7 +246,7 @@ def _segments(text: str, header: Header) -> list[list[str]]:
     segments[0].insert(1, separator)
     for number, fields in enumerate(segments, 1):
         name = fields[0]
-        if (name == "MSH" and number > 1) or not _SEGMENT_NAME.fullmatch(name):
+        if name not in _USUAL and ((name == "MSH" and number > 1) or not _SEGMENT_NAME.fullmatch(name)):
             raise _not_a_segment(name, number)
     _check_limits(text, segments, header)
     return segments
@@ -246,6 +260,8 @@ def _not_a_segment(name: str, number: int) -> Invalid:
 
 def _check_limits(text: str, segments: list[list[str]], header: Header) -> None:
     """Refuse what would only cost time. The whole text is counted first: an ordinary message needs no look at its fields."""
+    if len(text) < MAX_FIELDS:
+        return
     words = ("components", "repetitions", "", "subcomponents")
     most = (MAX_COMPONENTS, MAX_REPETITIONS, 0, MAX_COMPONENTS)
     limits = [row for row in zip(header.encoding, most, words, strict=False) if row[2]]

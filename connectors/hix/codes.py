@@ -56,8 +56,9 @@ RHESUS_WORDS: Final = frozenset({"rh", "rhesus", "d", "c", "rhd", "rhc", "factor
 
 # --- OBX-11 and OBR-25 (tables 0085, 0123) → Observation.status ---
 STATUSES: Final = {
-    "F": "final", "V": "final", "C": "corrected", "K": "corrected", "A": "amended", "B": "amended", "P": "preliminary", "R": "preliminary",
-    "S": "preliminary", "I": "registered", "O": "registered", "X": "cancelled", "N": "cancelled", "D": "entered-in-error", "W": "entered-in-error",
+    "F": "final", "V": "final", "C": "corrected", "K": "corrected", "A": "amended", "B": "amended",
+    "P": "preliminary", "R": "preliminary", "S": "preliminary", "I": "registered", "O": "registered",
+    "X": "cancelled", "N": "cancelled", "D": "entered-in-error", "W": "entered-in-error",
 }
 ABSENT_BECAUSE: Final = {"X": "not-performed", "N": "not-asked", "P": "temp-unknown", "R": "temp-unknown", "S": "temp-unknown",
                          "I": "temp-unknown", "O": "temp-unknown"}
@@ -93,13 +94,14 @@ MERGES: Final = frozenset({"A18", "A24", "A30", "A34", "A35", "A36", "A37", "A39
                            "A48", "A49", "A50", "A51"})
 
 # --- AL1-2 (table 0127), AL1-4 (table 0128) ---
-ALLERGY_CATEGORIES: Final = {"DA": "medication", "FA": "food", "EA": "environment", "PA": "environment", "AA": "environment", "LA": "environment"}
+ALLERGY_CATEGORIES: Final = {"DA": "medication", "FA": "food", **dict.fromkeys(("EA", "PA", "AA", "LA"), "environment")}
 CRITICALITIES: Final = {"SV": "high", "MO": "low", "MI": "low", "U": "unable-to-assess"}
 
 # --- NK1-3 (table 0063) → v3-RoleCode, where there is one ---
 RELATIONS: Final = {
     "SPO": ("SPS", "echtgenoot"), "DOM": ("DOMPART", "partner"), "FTH": ("FTH", "vader"), "MTH": ("MTH", "moeder"), "PAR": ("PRN", "ouder"),
-    "SIB": ("SIB", "broer of zus"), "BRO": ("BRO", "broer"), "SIS": ("SIS", "zus"), "CHD": ("CHILD", "kind"), "GRP": ("GRPRN", "grootouder"),
+    "SIB": ("SIB", "broer of zus"), "BRO": ("BRO", "broer"), "SIS": ("SIS", "zus"), "CHD": ("CHILD", "kind"),
+    "GRP": ("GRPRN", "grootouder"),
     "FND": ("FRND", "vriend"), "EXF": ("EXT", "familie"),
 }
 

@@ -92,9 +92,11 @@ def _condition(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) 
     withdrawn = reading.message.part(dg1.raw(21), 1).upper() == "D"
     provisional = reading.message.part(dg1.raw(6), 1).upper() in ("A", "W")
     verification = "entered-in-error" if withdrawn else "provisional" if provisional else "confirmed"
-    resource: dict[str, Any] = {"resourceType": "Condition", "verificationStatus": _status("condition-ver-status", verification), "code": code}
-    paths["verificationStatus"] = dg1.path(21 if dg1.take(21) and withdrawn else 6)
-    dg1.take(6)
+    resource: dict[str, Any] = {"resourceType": "Condition", "code": code}
+    resource["verificationStatus"] = _status("condition-ver-status", verification)
+    told_by = 21 if withdrawn else 6
+    dg1.take(told_by)
+    paths["verificationStatus"] = dg1.path(told_by)
     if not withdrawn:
         resource["clinicalStatus"] = _status("condition-clinical", "active")
     if onset:

@@ -18,26 +18,28 @@ RULES: Final = {
     "identity": "used to know the record again; the value itself is not shown",
     "order-logistics": "how a test was ordered and handled, not its outcome",
     "told-by-results": "the name of the order; each result carries its own",
-    "visit-told-by-adt": "the visit is taken from A01 to A05, A11 to A13 and A38 only",
+    "told-by-adt": "her own data and her visits are taken from the ADT messages that are about them",
+    "said-twice": "another field of the segment says the same",
     "administration": "administration of the hospital (insurance, billing, bed types)",
     "not-needed": "personal data that the plan does not need (GDPR article 5: religion, race, nationality, civil number fields)",
     "explicit-null": "the sender says that the field is empty",
     "waits-with-part": "belongs to a part that waits",
 }
 
-ALL: Final = -1
-"""A mask of used fields that covers every field."""
-
 SINGLE: Final = frozenset({"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "MRG"})
 """Segments that occur once: their first occurrence is written without a number (PID-5, not PID[1]-5)."""
 
 _EVERY: Final = range(1, 60)
+_ROOM: Final = ("",) * 18
+_SHARED: Final = 200
+"""Segments of one name up to this number share their paths and answers; a longer message makes its own."""
+
 _IGNORED: Final[dict[str, dict[int, str]]] = {
     "MSH": dict.fromkeys(_EVERY, "transport"),
     "SFT": dict.fromkeys(_EVERY, "transport"),
     "EVN": dict.fromkeys(_EVERY, "transport"),
     "PID": {1: "structure", 2: "identity", 4: "identity", **dict.fromkeys((10, 12, 17, 18, 19, 20, 21, 22, 26, 27, 28), "not-needed"),
-            **dict.fromkeys((33, 34), "transport")},
+            30: "said-twice", **dict.fromkeys((33, 34), "transport")},
     "PD1": dict.fromkeys(_EVERY, "administration"),
     "PV1": {1: "structure", 4: "administration", 5: "identity", 6: "administration", **dict.fromkeys(range(11, 19), "administration"),
             **dict.fromkeys(range(20, 44), "administration"), **dict.fromkeys(range(46, 60), "administration")},
@@ -54,31 +56,38 @@ _IGNORED: Final[dict[str, dict[int, str]]] = {
             18: "order-logistics", 19: "order-logistics", 21: "identity", 23: "order-logistics", 24: "order-logistics"},
     "NTE": {1: "structure", 2: "structure", 4: "structure"},
     "AL1": {1: "structure"},
-    "DG1": {1: "structure", 2: "structure", 20: "identity"},
+    "DG1": {1: "structure", 2: "structure", 6: "structure", 20: "identity", 21: "structure"},
     "NK1": {1: "structure"},
 }
-# Where a message is not about a visit, its PV1 is not read.
-_VISIT_ELSEWHERE: Final = {"PV1": dict.fromkeys(_EVERY, "visit-told-by-adt")}
+# What is not read in a message that is not about it: the visit in A08, person and visit in a result.
+_ELSEWHERE: Final[dict[str, dict[str, dict[int, str]]]] = {
+    "visit": {},
+    "person": {"PV1": dict.fromkeys(_EVERY, "told-by-adt")},
+    "result": {"PV1": dict.fromkeys(_EVERY, "told-by-adt"), "PID": {**dict.fromkeys(_EVERY, "told-by-adt"), 3: "identity"}},
+}
 
 
 class Segment:
-    """One segment while it is mapped. `number` counts segments of its name from 1; `used` has bit n set when field n became something."""
+    """One segment while it is mapped. `number` counts segments of its name from 1; `used` has bit n set when field n became something.
 
-    __slots__ = ("fields", "name", "number", "paths", "used", "waits")
+    `fields` has room for the fields that a mapping asks for, and an explicit null counts as nothing there: `nulls` lists those fields.
+    """
 
-    def __init__(self, fields: list[str], number: int) -> None:
-        self.fields = fields
+    __slots__ = ("fields", "name", "nulls", "number", "paths", "used", "waits")
+
+    def __init__(self, fields: list[str], number: int, nulls: bool) -> None:
+        self.nulls = [n for n, raw in enumerate(fields) if raw == NULL] if nulls else []
+        self.fields = [*("" if raw == NULL else raw for raw in fields), *_ROOM] if self.nulls else [*fields, *_ROOM]
         self.name = fields[0]
         self.number = number
-        self.paths = paths_of(self.name, number) if number <= 200 else _paths(self.name, number)
+        self.paths = paths_of(self.name, number) if number <= _SHARED else _paths(self.name, number)
         self.used = 0
         self.waits = False
 
     def raw(self, number: int) -> str:
-        """Field `number` as it stood; "" when the segment is shorter. An explicit null counts as nothing."""
+        """Field `number` as it stood; "" when the segment is shorter."""
         fields = self.fields
-        value = fields[number] if number < len(fields) else ""
-        return value if value != NULL else ""
+        return fields[number] if number < len(fields) else ""
 
     def path(self, number: int) -> str:
         """Where field `number` stands in the message: OBX[2]-5."""
@@ -107,40 +116,43 @@ def segments_of(message: Message) -> list[Segment]:
     for fields in message.segments:
         name = fields[0]
         number = counts[name] = counts.get(name, 0) + 1
-        out.append(Segment(fields, number))
+        out.append(Segment(fields, number, message.nulls))
     return out
 
 
 @lru_cache(maxsize=2048)
-def _rules(name: str, number: int, visit: bool) -> dict[int, Left]:
-    """The ready-made answers for one segment: the same objects for every message, because most fields are always ignored."""
-    table = _IGNORED.get(name, {}) if visit else _VISIT_ELSEWHERE.get(name, _IGNORED.get(name, {}))
-    paths = paths_of(name, number)
-    return {n: Left(paths[n], RULES[rule], rule) for n, rule in table.items()}
+def _rules(name: str, number: int, about: str) -> tuple[Left | None, ...]:
+    """The ready-made answers for one segment, by field; the same objects for every message, because most fields are always ignored."""
+    table = _ELSEWHERE[about].get(name) or _IGNORED.get(name, {})
+    paths = paths_of(name, number) if number <= _SHARED else _paths(name, number)
+    return tuple(Left(paths[n], RULES[table[n]], table[n]) if n in table else None for n in range(60))
 
 
-def sort_out(segments: list[Segment], *, visit: bool) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
-    """Residue and ignored fields, in the order of the message. `visit` tells whether the message says what happens to a visit."""
+def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
+    """Residue and ignored fields, in the order of the message, which is about a visit, a person or a result."""
     residue: list[Left] = []
     ignored: list[Left] = []
     for segment in segments:
-        used = segment.used
-        if used == ALL:
+        if segment.nulls:
+            ignored += [_left(segment, n, "explicit-null") for n in segment.nulls]
+        if segment.waits:
+            ignored += [_left(segment, n, "waits-with-part") for n in _open(segment)]
             continue
-        rules = _rules(segment.name, min(segment.number, 200), visit) if segment.name in _IGNORED else {}
-        shared = segment.number <= 200
+        rules = _rules(segment.name, segment.number, about)
+        used = segment.used | 1
         for n, raw in enumerate(segment.fields):
-            if not raw or not n or used >> n & 1:
-                continue
-            if raw == NULL:
-                ignored.append(_left(segment, n, "explicit-null"))
-            elif segment.waits:
-                ignored.append(_left(segment, n, "waits-with-part"))
-            elif n in rules:
-                ignored.append(rules[n] if shared else _left(segment, n, rules[n].code))
-            else:
-                residue.append(Left(segment.path(n), "no rule for this field", "residue", raw))
+            if raw and not used >> n & 1:
+                left = rules[n] if n < 60 else None
+                if left is not None:
+                    ignored.append(left)
+                else:
+                    residue.append(Left(segment.path(n), "no rule for this field", "residue", raw))
     return tuple(residue), tuple(ignored)
+
+
+def _open(segment: Segment) -> list[int]:
+    """The fields that hold something and became nothing."""
+    return [n for n, raw in enumerate(segment.fields) if raw and n and not segment.used >> n & 1]
 
 
 def _left(segment: Segment, number: int, rule: str) -> Left:

@@ -56,8 +56,7 @@ class HixMapping:
             return _merge(reading)
         if event == "R01":
             add_results(reading)
-            pid.used |= _identity_only(reading, pid)
-            return reading.mapped(visit=False)
+            return reading.mapped("result")
         return _adt(reading, pid, event)
 
 
@@ -86,7 +85,7 @@ def _adt(reading: Reading, pid: Segment, event: str) -> Mapped:
         opened = [d for d in dossiers if d]
         _visit(reading, status, opened[0] if len(opened) == 1 else "")
     add_results(reading)
-    return reading.mapped(visit=bool(status))
+    return reading.mapped("visit" if status else "person")
 
 
 def _or_wait(reading: Reading, segment: Segment, add: Callable[[Reading, Segment], object]) -> None:
@@ -118,10 +117,4 @@ def _merge(reading: Reading) -> Mapped:
     for segment in reading.segments:
         segment.waits = segment.name != "MSH"
     reading.refused.append(Left("MSH-9", "joining two records of a woman waits for a person to decide", "merge-not-yet"))
-    return reading.mapped(visit=False)
-
-
-def _identity_only(reading: Reading, pid: Segment) -> int:
-    """In a result PID only says whose it is: her own data come with ADT."""
-    del reading
-    return sum(1 << n for n in range(1, len(pid.fields)) if pid.fields[n])
+    return reading.mapped("person")

@@ -41,9 +41,6 @@ def read_woman(reading: Reading) -> Segment:
         raise Invalid("PID-3 holds no number by which the woman can be known", path=segments[0].path(3), code="no-identifier")
     reading.own = read[0][1][0] if read[0][1] else ()
     reading.people.append(Person(WOMAN, "woman", next(iter(bsns), None), reading.own))
-    for again in segments[1:]:
-        again.waits = False
-        again.used = segments[0].used
     return segments[0]
 
 
@@ -169,7 +166,8 @@ def _name(reading: Reading, repetition: str) -> dict[str, Any]:
     name: dict[str, Any] = {"use": {"M": "maiden", "N": "usual", "D": "usual"}.get(kind, "official"), "text": text}
     if family:
         name["family"] = family
-        extensions = [{"url": f"{_EXT}humanname-{part}", "valueString": value} for part, value in zip(_NAME_PARTS, own, strict=False) if value]
+        pieces = zip(_NAME_PARTS, own, strict=False)
+        extensions = [{"url": f"{_EXT}humanname-{part}", "valueString": value} for part, value in pieces if value]
         if extensions:
             name["_family"] = {"extension": extensions}
     if given:
@@ -251,7 +249,6 @@ def _put_death(reading: Reading, resource: dict[str, Any], paths: dict[str, str]
             reading.refuse_field(pid, 29, refusal)
             return
         _put(resource, paths, pid, 29, "deceasedDateTime", found.fhir if found else "")
-        pid.take(30)
     elif pid.raw(30) in ("Y", "N"):
         _put(resource, paths, pid, 30, "deceasedBoolean", pid.raw(30) == "Y")
 

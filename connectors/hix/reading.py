@@ -38,7 +38,7 @@ class Reading:
         """One field cannot be taken and its whole segment waits; the rest of the message goes on."""
         self.refused.append(Left(segment.path(number) if number else segment.paths[0], refusal.public, refusal.code))
         segment.waits = True
-        segment.used |= 1 << number
+        segment.used = 1 << number
 
     def refuse_field(self, segment: Segment, number: int, refusal: Refused) -> None:
         """One field cannot be taken; the rest of its segment goes on."""
@@ -53,9 +53,9 @@ class Reading:
         """A system for numbers and codes that this hospital gives out itself."""
         return f"urn:ooievaar:local:{self.known.ura}:{what}"
 
-    def mapped(self, *, visit: bool) -> Mapped:
-        """All that came out, and all that was left over."""
-        residue, ignored = sort_out(self.segments, visit=visit)
+    def mapped(self, about: str) -> Mapped:
+        """All that came out, and all that was left over. `about` is visit, person or result: what the message is for."""
+        residue, ignored = sort_out(self.segments, about)
         return Mapped(tuple(self.people), tuple(self.dossiers), tuple(self.facts), residue, ignored, tuple(self.refused))
 
 
@@ -87,16 +87,16 @@ def codings_of(reading: Reading, raw: str, local: str) -> list[dict[str, str]]:
     found = []
     for code, display, system in ((*parts, "", "", "", "", "", "")[i:i + 3] for i in (0, 3)):
         if code:
-            coding = {"system": system_uri(reading, system, local), "code": " ".join(code.split())}
+            coding = {"system": system_uri(system, reading.local_system(local)), "code": " ".join(code.split())}
             found.append({**coding, "display": display} if display else coding)
     return found
 
 
-def system_uri(reading: Reading, name: str, local: str) -> str:
-    """The URI for a coding system named in HL7 v2 (table 0396); local ones become a system of this hospital."""
+def system_uri(name: str, local: str) -> str:
+    """The URI for a coding system named in HL7 v2 (table 0396); `local` for one that is nobody's but the sender's."""
     if name[:1].isdigit() and name.replace(".", "").isdigit() and "." in name:
         return f"urn:oid:{name}"
-    return SYSTEMS.get(name.upper()) or reading.local_system(local)
+    return SYSTEMS.get(name.upper(), local)
 
 
 def concept_text(reading: Reading, raw: str) -> str:

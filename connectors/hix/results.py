@@ -48,6 +48,7 @@ class Order:
     fault: Refused | None = None
     version: str = ""
     issued: str = ""
+    issued_path: str = ""
     status: str = ""
     status_path: str = ""
     notes: list[Segment] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Result:
     effective: Moment | None
     sub: str
     paths: dict[str, str]
-    others: tuple[Result, ...] = ()
+    panel: bool = False
 
 
 class _NoConcept(Exception):
@@ -109,11 +110,11 @@ def _order(reading: Reading, obr: Segment, orc: Segment | None) -> Order:
     order.status, order.status_path = message.part(obr.raw(25), 1).upper(), obr.path(25)
     try:
         changed = moment_in(reading, obr, 22)
-        obr.used &= ~(1 << 22)
         if changed:
             order.version = changed.utc
-            order.issued = changed.fhir if "T" in changed.fhir else ""
+            order.issued, order.issued_path = changed.fhir if "T" in changed.fhir else "", obr.path(22)
         order.effective, order.effective_path = moment_in(reading, obr, 7), obr.path(7)
+        obr.used = 0  # Both times are listed with the order as well: not every result needs them.
     except Refused as fault:
         order.fault = fault
         reading.refuse(obr, int(fault.path.rpartition("-")[2]), fault)
@@ -161,27 +162,19 @@ def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], 
 
 def _code(reading: Reading, obx: Segment) -> tuple[Concept, dict[str, Any]]:
     """The concept of OBX-3 by both of its triplets, and the code to show. Raises `Invalid`, or `_NoConcept`."""
-    raw = obx.raw(3)
-    texts = tuple(reading.message.texts(raw)[:6])
-    name, why = _meaning(texts)
-    if why == "no-concept":
-        raise _NoConcept
-    if why:
-        raise Invalid(_WHY[why], path=obx.path(3), code=why)
-    concept = codes.BY_NAME[name]
-    codings, standard = [], False
-    for code, display, system in _triplets(texts):
-        uri = system_uri(reading, system, "result")
-        standard = standard or uri[:4] == "http"
-        coding = {"system": uri, "code": " ".join(code.split())}
-        codings.append({**coding, "display": display} if display else coding)
-    shown: list[dict[str, Any]] = [*codings, *([] if standard else [dict(concept.codings[0].fhir())])]
-    return concept, {"coding": shown, "text": next((d for _, d, _ in _triplets(texts) if d), concept.title_nl)}
+    found = _meaning(tuple(reading.message.texts(obx.fields[3])[:6]), reading.known.ura)
+    if isinstance(found, str):
+        if found == "no-concept":
+            raise _NoConcept
+        raise Invalid(_WHY[found], path=obx.path(3), code=found)
+    concept, codings, text = found
+    return concept, {"coding": [dict(c) for c in codings], "text": text}
 
 
 _WHY: Final = {
     "code-unknown": "the code of the result is not known here",
     "code-swapped": "the code belongs to another code system than the one that is named",
+    "not-a-result": "the code names no result that can be measured",
     "code-contradicts": "the two codes of the result stand for different things",
 }
 
@@ -192,22 +185,41 @@ def _triplets(texts: tuple[str, ...]) -> list[tuple[str, str, str]]:
 
 
 @lru_cache(maxsize=4096)
-def _meaning(texts: tuple[str, ...]) -> tuple[str, str]:
-    """The name of the concept, or why there is none. Every triplet is read: two that disagree are not guessed between."""
-    found: set[str] = set()
-    known = False
-    for code, _, system in _triplets(texts):
-        local = system.upper() in LOCAL_SYSTEMS or system.upper().startswith("99")
-        concept = None if local else codes.concept_of(system, code)
-        if not local and concept is None and codes.swapped(system, code):
-            return "", "code-swapped"
-        name = LOCAL_RESULTS.get(code.upper(), "") if local else concept.name if concept else ""
-        if name:
-            found.add(name)
-        known = known or code in NO_CONCEPT_YET
+def _meaning(texts: tuple[str, ...], ura: str) -> tuple[Concept, list[dict[str, Any]], str] | str:
+    """Concept, codings and text for the components of an OBX-3, or the code of the reason why there are none.
+
+    Every triplet is read: two that disagree are not guessed between.
+    """
+    triplets = _triplets(texts)
+    found = {name for code, _, system in triplets if (name := _name(code, system))}
+    if any(not _is_local(system) and codes.swapped(system, code) for code, _, system in triplets):
+        return "code-swapped"
     if len(found) > 1:
-        return "", "code-contradicts"
-    return (found.pop(), "") if found else ("", "no-concept" if known else "code-unknown")
+        return "code-contradicts"
+    if not found:
+        return "no-concept" if any(code in NO_CONCEPT_YET for code, _, _ in triplets) else "code-unknown"
+    concept = codes.BY_NAME[found.pop()]
+    if concept.kind in ("presence", "resource"):
+        return "not-a-result"
+    codings: list[dict[str, Any]] = []
+    for code, display, system in triplets:
+        coding = {"system": system_uri(system, f"urn:ooievaar:local:{ura}:result"), "code": " ".join(code.split())}
+        codings.append({**coding, "display": display} if display else coding)
+    if all(c["system"][:4] != "http" for c in codings):
+        codings.append(dict(concept.codings[0].fhir()))
+    return concept, codings, next((display for _, display, _ in triplets if display), concept.title_nl)
+
+
+def _is_local(system: str) -> bool:
+    return system.upper() in LOCAL_SYSTEMS or system.startswith("99")
+
+
+def _name(code: str, system: str) -> str:
+    """The name of the concept that one code stands for, "" for none."""
+    if _is_local(system):
+        return LOCAL_RESULTS.get(code.upper(), "")
+    concept = codes.concept_of(system, code)
+    return concept.name if concept else ""
 
 
 def _sub(reading: Reading, obx: Segment) -> str:
@@ -261,7 +273,7 @@ def _pressures(reading: Reading, results: list[Result]) -> list[Result]:
             waiting.append(upper)
         else:
             waiting.remove(lower)
-            out.append(_panel(upper, lower))
+            out.append(_panel(reading, upper, lower))
     return out + [r for r in waiting if _stands_alone(reading, r)]
 
 
@@ -273,21 +285,22 @@ def _stands_alone(reading: Reading, half: Result) -> bool:
     return True
 
 
-def _panel(upper: Result, lower: Result) -> Result:
+def _panel(reading: Reading, upper: Result, lower: Result) -> Result:
     left = [r for r in (upper, lower) if r.status != "entered-in-error"]
     status = max((r.status for r in left), key=_rank) if left else "entered-in-error"
     if len(left) == 1:
         status = "corrected"
     paths: dict[str, str] = {"code": upper.paths["code"], "status": upper.paths["status"]}
-    components = []
+    components: list[dict[str, Any]] = []
     for r in left:
-        at = f"component.{len(components)}"
+        half = _half(r)
+        _add_remarks(reading, r, half)
         for element, path in r.paths.items():
-            paths[element if element == "effectiveDateTime" else f"{at}.{element}"] = path
-        components.append(_half(r))
+            paths[element if element == "effectiveDateTime" else f"component.{len(components)}.{element}"] = path
+        components.append(half)
     code = {"coding": [dict(_PANEL.codings[0].fhir())], "text": _PANEL.title_nl}
     value = ("component", components) if components else None
-    return Result(upper.segment, [*upper.notes, *lower.notes], _PANEL, code, status, value, "", upper.effective, upper.sub, paths, (lower,))
+    return Result(upper.segment, [*upper.notes, *lower.notes], _PANEL, code, status, value, "", upper.effective, upper.sub, paths, panel=True)
 
 
 def _half(result: Result) -> dict[str, Any]:
@@ -350,39 +363,45 @@ def _fact(reading: Reading, order: Order, result: Result, identity: tuple[str, .
         resource["effectiveDateTime"] = effective.fhir
     if order.issued:
         resource["issued"] = order.issued
+        result.paths["issued"] = order.issued_path
     resource["performer"] = [reading.organisation()]
     if result.value is not None:
         resource[result.value[0]] = result.value[1]
     elif result.absent:
         resource["dataAbsentReason"] = _absent(result.absent)
-    _add_remarks(reading, order, result, resource)
+    if not result.panel:
+        _add_remarks(reading, result, resource)
+        _add_method(reading, result, resource)
+    if result.notes or order.notes:
+        _add_notes(reading, [*result.notes, *order.notes], resource, result.paths)
     about = _fetus(reading, result, resource) if name in FETAL else WOMAN
     return Fact(resource, about, identity, order.version or reading.version, name, effective.fhir if effective else "",
                 paths=result.paths, withdrawn=result.status == "entered-in-error")
 
 
-def _add_remarks(reading: Reading, order: Order, result: Result, resource: dict[str, Any]) -> None:
-    """Interpretation, reference range, method and notes."""
-    obx, message, paths = result.segment, reading.message, result.paths
-    if flag := message.part(obx.raw(8), 1).upper():
-        if flag in INTERPRETATIONS and not result.others:
-            resource["interpretation"] = [{"coding": [{"system": _TERMS + "v3-ObservationInterpretation", "code": flag}]}]
-            paths["interpretation"] = obx.paths[8]
-            obx.used |= 1 << 8
-    if (span := message.part(obx.raw(7), 1)) and not result.others:
-        resource["referenceRange"] = [{"text": span}]
-        paths["referenceRange.0.text"] = obx.paths[7]
+def _add_remarks(reading: Reading, result: Result, target: dict[str, Any]) -> None:
+    """Interpretation and reference range, on an Observation or on one component of it."""
+    obx, message = result.segment, reading.message
+    if (flag := message.part(obx.raw(8), 1).upper()) and flag in INTERPRETATIONS:
+        target["interpretation"] = [{"coding": [{"system": _TERMS + "v3-ObservationInterpretation", "code": flag}]}]
+        result.paths["interpretation"] = obx.paths[8]
+        obx.used |= 1 << 8
+    if span := message.part(obx.raw(7), 1):
+        target["referenceRange"] = [{"text": span}]
+        result.paths["referenceRange.0.text"] = obx.paths[7]
         obx.used |= 1 << 7
-    if (method := message.part(obx.raw(17), 2) or message.part(obx.raw(17), 1)) and not result.others:
+
+
+def _add_method(reading: Reading, result: Result, resource: dict[str, Any]) -> None:
+    raw = result.segment.raw(17)
+    if method := reading.message.part(raw, 2) or reading.message.part(raw, 1):
         resource["method"] = {"text": method}
-        paths["method.text"] = obx.paths[17]
-        obx.used |= 1 << 17
-    if result.notes or order.notes:
-        _add_notes(reading, [*result.notes, *order.notes], resource, paths)
+        result.paths["method.text"] = result.segment.paths[17]
+        result.segment.used |= 1 << 17
 
 
 def _add_notes(reading: Reading, notes: list[Segment], resource: dict[str, Any], paths: dict[str, str]) -> None:
-    found = []
+    found: list[dict[str, str]] = []
     for segment in notes:
         lines = [reading.message.text(r) for r in reading.message.repetitions(segment.take(3))]
         if text := "\n".join(filter(None, lines)):

@@ -144,7 +144,10 @@ def _coded(message: Message, concept: Concept, raw: str, local: str) -> Value | 
         return None
     if concept.name == "blood-group" or concept.name in _RHESUS:
         return "valueCodeableConcept", _from_table(concept, pairs, texts)
-    codings = [{"system": codes.system_of(system) if system in ("LN", "SCT", "SNM") else local, "code": " ".join(code.split())} for code, system in pairs]
+    codings = [
+        {"system": codes.system_of(system) if system in ("LN", "SCT", "SNM") else local, "code": " ".join(code.split())}
+        for code, system in pairs
+    ]
     if any(codes.swapped(c["system"], c["code"]) for c in codings):
         raise Invalid("the code belongs to another code system than the one that is named", code="code-swapped")
     named = any(system for _, system in pairs)
@@ -180,7 +183,7 @@ def _by_word(concept: Concept, text: str) -> Coding | None:
     if concept.name == "blood-group":
         words = [w for w in re.split(r"[\s:]+", text.upper()) if w and w not in ("BLOEDGROEP", "ABO", "TYPE", "GROEP")]
         return codes.BLOOD_GROUPS.get(words[0]) if len(words) == 1 else None
-    words = [w for w in re.split(r"[\s:()-]+(?=\w)|\s+", text.lower()) if w and w not in RHESUS_WORDS]
+    words = [w for w in re.split(r"[\s:()-]+(?=\w)|\s+", text.lower().rstrip(".")) if w and w not in RHESUS_WORDS]
     if len(words) != 1:
         return None
     table = _RHESUS[concept.name]

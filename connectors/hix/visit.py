@@ -83,7 +83,7 @@ def _where_and_who(reading: Reading, resource: dict[str, Any], paths: dict[str, 
         paths["serviceType.text"] = pv1.path(10)
         pv1.take(10)
     doctors = [(n, role) for n, role in ((7, "ATND"), (8, "REF"), (9, "CON")) if pv1.raw(n)]
-    participants = []
+    participants: list[dict[str, Any]] = []
     for number, role in doctors:
         if individual := _doctor(reading, pv1.raw(number)):
             paths[f"participant.{len(participants)}.individual"] = pv1.path(number)

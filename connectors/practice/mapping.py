@@ -17,8 +17,8 @@ from typing import Any, Final
 from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
 from connectors.formats import fhir_stu3
 from connectors.formats.fhir_bundle import Entry
-from connectors.formats.fhir_tree import ABSENT_URL, Account, Draft, Ref, dicts, start_of, text, utc
-from connectors.formats.fhir_values import concept_of, settle
+from connectors.formats.fhir_tree import Account, Draft, Ref, dicts, mark_unknown, start_of, text, utc
+from connectors.formats.fhir_values import concept_of, refuse_swapped, settle
 from connectors.practice.bundle import Parcel, parcel_of
 from connectors.practice.careteam import care_team, name_of
 from connectors.practice.codes import LOCAL_CONCEPTS, TECHNICAL_SYSTEMS
@@ -143,6 +143,7 @@ class _Reading:
                     settle(draft, concept)
                 return concept.name
             case "Condition":
+                refuse_swapped(dicts(draft.resource["code"].get("coding")), f"{draft.at}.code")
                 if is_pregnancy(draft.resource):
                     return "pregnancy"
                 return "multiple-pregnancy" if "multiple-pregnancy" in concepts_of(draft.resource) else "problem"
@@ -333,15 +334,6 @@ def effective_of(resource: dict[str, Any]) -> str:
     """The clinical time of a resource as precise as given, empty when it has none."""
     return next((text(resource[t]) for t in _TIMES if t in resource),
                 "") or next((start_of(resource[p]) for p in _PERIODS if p in resource), "")
-
-
-def mark_unknown(resource: dict[str, Any], to: str) -> None:
-    """A reference to something outside the message keeps its display, or says that it is unknown."""
-    here: Any = resource
-    for step in to.split("."):
-        here = here[int(step)] if isinstance(here, list) else here[step]
-    if not here:
-        here["extension"] = [{"url": ABSENT_URL, "valueCode": "unknown"}]
 
 
 def _business_identifier(resource: dict[str, Any]) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ def answer(error: BirthCareError, media_type: str = FHIR_JSON) -> Response:
         headers["www-authenticate"] = getattr(error, "challenge", 'Bearer realm="ooievaar"')
     if isinstance(error, WrongMethod):
         headers["allow"] = error.allow
+    if isinstance(error, (TooLarge, TooSlow)):
+        headers["connection"] = "close"  # what is left of the body is not read
     if isinstance(error, Unavailable):
         headers["retry-after"] = RETRY_AFTER_S
     return Response(orjson.dumps(to_operation_outcome(error)), error.status, headers, media_type)

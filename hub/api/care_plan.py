@@ -12,6 +12,7 @@ from fhir_profiles.codes import CARE_TEAM, FRONT, LOINC
 from hub.api.elements import Fhir, concept, date_time_of, instant_of, paragraph, table
 from hub.api.resources import built, care_team, patient, resources_of, values_of
 from hub.plan.plan import Plan
+from hub.plan.sections import SECTIONS
 
 TITLE: Final = "Geboortezorgplan"
 SECTION_SYSTEM: Final = "http://ooievaar.example/fhir/CodeSystem/plan-section"
@@ -20,8 +21,11 @@ _STATUSES: Final = {"pregnant": "active", "ended": "completed", "loss": "complet
 
 
 def plan_id(plan: Plan) -> str:
-    """The id of CarePlan and Composition: the pregnancy, or the woman when no pregnancy is known."""
-    return plan.episode or plan.subject
+    """The id of CarePlan and Composition: pseudonym and pregnancy (64 characters), or the pseudonym when no pregnancy is known.
+
+    With the pseudonym in it, a refused read of a plan stands in the list of the woman whose plan it is.
+    """
+    return plan.subject + plan.episode
 
 
 def care_plan(plan: Plan) -> Fhir:
@@ -37,7 +41,7 @@ def care_plan(plan: Plan) -> Fhir:
         "status": _STATUSES.get(plan.phase, "unknown"), "intent": "plan", "title": TITLE,
         "subject": {"reference": f"Patient/{plan.subject}"}, "period": {"start": started, "end": ended if ended >= started else ""},
         "supportingInfo": [{"reference": f"Observation/{r['id']}"} for r in shown],
-        "note": [{"text": f"Onderdeel niet open voor u: {name}"} for name in sorted(plan.closed)],
+        "note": [{"text": f"Onderdeel niet open voor u: {_title(name)}"} for name in sorted(plan.closed)],
     })
 
 
@@ -66,6 +70,11 @@ def composition(plan: Plan, parts: dict[str, list[Fhir]], now: str) -> Fhir:
     })
 
 
+def composition_alone(plan: Plan, now: str) -> Fhir:
+    """The Composition without the document around it."""
+    return composition(plan, {name: _entries(plan, name) for name in plan.sections}, now)
+
+
 def _entries(plan: Plan, name: str) -> list[Fhir]:
     whole = {FRONT: lambda: [patient(plan)], CARE_TEAM: lambda: [care_team(plan, plan_id(plan))]}
     return [*whole.get(name, list)(), *resources_of(plan, name)]
@@ -81,8 +90,13 @@ def _section(plan: Plan, name: str, entries: list[Fhir]) -> Fhir:
 
 
 def _shut(name: str) -> Fhir:
-    return {"title": name, "code": concept(SECTION_SYSTEM, name), "text": paragraph(name, "Dit onderdeel is niet open voor u."),
+    title = _title(name)
+    return {"title": title, "code": concept(SECTION_SYSTEM, name, title), "text": paragraph(title, "Dit onderdeel is niet open voor u."),
             "emptyReason": concept(_EMPTY, "withheld", "Information Withheld")}
+
+
+def _title(name: str) -> str:
+    return SECTIONS[name].title_nl if name in SECTIONS else name
 
 
 def _told(plan: Plan, name: str) -> Fhir:

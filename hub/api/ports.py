@@ -1,44 +1,37 @@
-"""What the API asks of the hub, and nothing more. `hub.wiring` hands it the parts."""
+"""What the API asks of the hub besides the door, and nothing more. `hub.wiring` hands it the parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
-from authz.ask import Ask
-
-
-class Opened(Protocol):
-    """What the door handed over: the states of open sections by (pregnancy, section), and the reason of every shut one."""
-
-    @property
-    def sections(self) -> Mapping[tuple[str, str], bytes]: ...
-    @property
-    def closed(self) -> Mapping[str, str]: ...
-
-
-class Door(Protocol):
-    """The one way to a plan: decides, records, and only then hands over. Raises `Forbidden` when nothing opens."""
-
-    async def read(self, ask: Ask) -> Opened: ...
+from authz.tokens import Tokens
+from hub.door import Door
 
 
 class Answer(Protocol):
     """What the intake says to a sender."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The HTTP status."""
+
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes:
+        """The bytes of the answer."""
+
     @property
-    def content_type(self) -> str: ...
+    def content_type(self) -> str:
+        """Its media type."""
 
 
 class Intake(Protocol):
-    """Where a practice's message goes: kept durably, then answered."""
+    """Where a practice's message goes. `client_id` comes from the token and alone tells which organisation sends."""
 
-    async def post(self, content_type: str, body: bytes, client_id: str, peer: str, trace: str) -> Answer: ...
+    async def post(self, content_type: str, body: bytes, client_id: str, peer: str, trace: str) -> Answer:
+        """Keep the message durably, then answer. Raises a `BirthCareError` for what is not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +43,29 @@ class Sample:
     help: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that the API needs. `base_url` is where callers reach the hub, without /fhir.
+
+    `clients` is client id → URA of the systems that may send. `names` gives source id → organisation name. Each of `checks` tells whether
+    a part is ready (it may block a little); `samples` gives the figures of this moment. `smart` is the SMART configuration, None without
+    a login provider.
+    """
+
+    tokens: Tokens
+    door: Door
+    base_url: str
+    clock: Callable[[], datetime]
+    names: Mapping[str, str]
+    intake: Intake | None = None
+    clients: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    samples: Callable[[], Iterable[Sample]] = tuple
+    smart: Mapping[str, Any] | None = None
+
+    @property
+    def fhir_url(self) -> str:
+        """The base of the FHIR R4 API."""
+        return f"{self.base_url.rstrip('/')}/fhir"

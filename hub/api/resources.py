@@ -31,6 +31,9 @@ from hub.plan.plan import Carer, Line, Plan, Value
 _MODELS: Final[dict[str, Any]] = {model.__name__: model for model in (
     AllergyIntolerance, Bundle, CarePlan, CareTeam, Composition, Condition, MedicationStatement, Observation, Patient, Procedure)}
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
+PLAN_SYSTEM: Final = "http://ooievaar.example/fhir/CodeSystem/plan"
+# LOINC names the amount of haemoglobin by mass and by moles apart.
+_BY_UNIT: Final = {("haemoglobin", "mmol/L"): "59260-0", ("haemoglobin", "g/dL"): "718-7"}
 _EVENT_SYSTEM: Final = "urn:ooievaar:event"
 _SOURCE: Final = re.compile(r"[a-z0-9-]+/([0-9]{8})")
 _STATUSES: Final = {"final": "final", "corrected": "corrected", "withdrawn": "entered-in-error"}
@@ -137,8 +140,9 @@ def _coded(value: Value) -> Fhir:
 
 def _component(name: str, number: float) -> Fhir:
     known = BY_NAME.get(name)
-    code = {"coding": [c.fhir() for c in known.codings], "text": known.title_nl} if known else {"text": text_of(name) or "onderdeel"}
-    return {"code": code, "valueQuantity": _quantity(number, known.units[0] if known and known.units else "")}
+    unit = known.units[0] if known and known.units else ""
+    code = {"coding": codings_of(name, unit), "text": known.title_nl if known else text_of(name) or "onderdeel"}
+    return {"code": code, "valueQuantity": _quantity(number, unit)}
 
 
 def _quantity(number: float, unit: str) -> Fhir:
@@ -148,8 +152,16 @@ def _quantity(number: float, unit: str) -> Fhir:
 
 
 def _code(line: Line, value: Value) -> Fhir:
-    known = BY_NAME.get(value.concept)
-    return {"coding": [c.fhir() for c in known.codings] if known else [], "text": text_of(line.title_nl) or line.concept}
+    return {"coding": codings_of(value.concept, value.unit), "text": text_of(line.title_nl) or line.concept}
+
+
+def codings_of(name: str, unit: str) -> list[Fhir]:
+    """The hub's own name of a concept, and the one public code that is surely right: other generations' codes may mean another unit."""
+    known = BY_NAME.get(name)
+    if known is None:
+        return []
+    public = next((c for c in known.codings if c.code == _BY_UNIT.get((name, unit))), known.codings[0] if known.codings else None)
+    return [{"system": PLAN_SYSTEM, "code": name, "display": known.title_nl}, *([public.fhir()] if public else [])]
 
 
 def _source(value: Value) -> Fhir:
@@ -203,7 +215,8 @@ def _medication(plan: Plan, line: Line, value: Value) -> Fhir:
 def _procedure(plan: Plan, line: Line, value: Value) -> Fhir:
     return {
         "resourceType": "Procedure", "status": "entered-in-error" if value.status == "withdrawn" else "unknown",
-        "code": _words(line, value), "subject": _about(plan), "performedDateTime": date_time_of(value.effective), "asserter": _source(value),
+        "code": _words(line, value), "subject": _about(plan), "performedDateTime": date_time_of(value.effective),
+        "asserter": _source(value),
     }
 
 

@@ -1,22 +1,20 @@
 """The query part of the FHIR API: a short list of parameters a route, and a refusal for everything else.
 
 Searching can leak what reading refuses (`_has`, chaining, includes, sorts and totals over shut sections), so a parameter that is not
-listed is a fault and never ignored, whatever `Prefer` says. All matching is over what the door has already opened.
+listed is a fault and never ignored, whatever `Prefer` says. Matching (`match.py`) is over what
+the door has already opened.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import parse_qsl
 
-from fhir_profiles.codes import system_of
 from fhir_profiles.errors import Invalid
 from hub.api.answers import NotAcceptable
-from hub.api.elements import Fhir, moments
 
 PAGE: Final = 50
 MAX_PAGE: Final = 100
@@ -24,11 +22,7 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _RESOURCE_ID: Final = re.compile(r"[0-9a-f]{64}")
 _JSON: Final = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 _ACCEPTED: Final = frozenset({"*/*", "application/*", "application/json", "application/fhir+json", "text/json"})
-_DATE: Final = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb)?([0-9].*)")
 _REPEATABLE: Final = frozenset({"date"})
-
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -83,6 +77,11 @@ def id_of(text: str) -> str:
     return text
 
 
+def plan_id_of(text: str) -> tuple[str, str]:
+    """(subject, pregnancy) of a CarePlan's or Composition's id; without a pregnancy in it, it is empty and means the present one."""
+    return id_of(text[:32]), id_of(text[32:]) if text[32:] else ""
+
+
 def resource_id_of(text: str) -> str:
     """The id of a fact (64 characters). Raises `Invalid` for what cannot be one."""
     if not _RESOURCE_ID.fullmatch(text):
@@ -110,72 +109,3 @@ def whole(text: str, name: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < low:
         raise Invalid(f"parameter {name} is not a number that we take", code="search-value")
     return min(int(text), high)
-
-
-def matches_code(wanted: str) -> Callable[[Fhir], bool]:
-    """Whether a resource has one of the codes (`system|code`, `code`, `|code`, `system|`, comma is or)."""
-    tokens = [_token(part) for part in wanted.split(",")]
-
-    def matches(resource: Fhir) -> bool:
-        codings = resource.get("code", {}).get("coding", [])
-        return any(_is(token, coding) for token in tokens for coding in codings)
-
-    return matches
-
-
-def _token(text: str) -> tuple[str | None, str]:
-    system, bar, code = text.partition("|")
-    found = (system_of(system), code) if bar else (None, system)
-    if not any(found):
-        raise Invalid("a code is missing", code="search-value")
-    return found
-
-
-def _is(token: tuple[str | None, str], coding: Fhir) -> bool:
-    system, code = token
-    return system in (None, coding.get("system", "")) and code in ("", coding.get("code"))
-
-
-def matches_dates(wanted: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a clinical time fits all of the dates, by the FHIR rules for ranges; what has no time fits none."""
-    tests = [_date_test(text) for text in wanted]
-
-    def matches(effective: str) -> bool:
-        span = moments(effective)
-        return span is not None and all(test(span) for test in tests)
-
-    return matches if tests else lambda effective: True
-
-
-Span = tuple[datetime, datetime]
-
-
-def date_range(text: str) -> tuple[str, Span]:
-    """The prefix and the span of a date parameter. Raises `Invalid`."""
-    found = _DATE.fullmatch(text)
-    # A plus in an address means a space; a zone that came in so is meant.
-    span = moments(found.group(2).replace(" ", "+")) if found else None
-    if found is None or span is None:
-        raise Invalid("a date is 2026, 2026-03, 2026-03-12, or has a time and zone; a prefix may go before it", code="search-date")
-    return found.group(1) or "eq", span
-
-
-def _date_test(text: str) -> Callable[[Span], bool]:
-    prefix, (low, high) = date_range(text)
-    within: Callable[[Span], bool] = lambda s: low <= s[0] and s[1] <= high  # noqa: E731
-    return {
-        "eq": within, "ne": lambda s: not within(s), "gt": lambda s: s[1] > high, "lt": lambda s: s[0] < low,
-        "ge": lambda s: s[1] > high or within(s), "le": lambda s: s[0] < low or within(s),
-        "sa": lambda s: s[0] >= high, "eb": lambda s: s[1] <= low,
-    }[prefix]
-
-
-def newest_first(items: list[tuple[T, str]], sort: str) -> list[T]:
-    """The things by their clinical time, newest first with `-date`, as they stand without; those without a time come last."""
-    if sort not in ("", "-date"):
-        raise Invalid("the only order is -date", code="search-sort")
-    if not sort:
-        return [thing for thing, _ in items]
-    dated = [(span[0], thing) for thing, when in items if (span := moments(when))]
-    undated = [thing for thing, when in items if not moments(when)]
-    return [*(thing for _, thing in sorted(dated, key=lambda d: d[0], reverse=True)), *undated]

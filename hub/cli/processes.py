@@ -9,45 +9,46 @@ from hub.cli.given import settings_of
 
 def up(arguments: argparse.Namespace) -> int:
     """Everything in one process."""
-    from hub import wiring
+    from hub import running
 
-    return wiring.up(settings_of(arguments, demo=arguments.demo, simulators=not arguments.no_simulators))
+    return running.up(settings_of(arguments, demo=arguments.demo, simulators=not arguments.no_simulators))
 
 
 def connect(arguments: argparse.Namespace) -> int:
     """The connectors."""
-    from hub import wiring
+    from hub import running
 
-    return wiring.connect(settings_of(arguments), arguments.names)
+    return running.connect(settings_of(arguments), arguments.names)
 
 
 def project(arguments: argparse.Namespace) -> int:
     """The projector."""
-    from hub import wiring
+    from hub import running
 
-    return wiring.project(settings_of(arguments))
+    return running.project(settings_of(arguments))
 
 
 def serve(arguments: argparse.Namespace) -> int:
     """API and pages."""
-    from hub import wiring
+    from hub import running
 
-    return wiring.serve(settings_of(arguments))
+    return running.serve(settings_of(arguments))
 
 
 def topics(arguments: argparse.Namespace) -> int:
     """Make the Kafka topics."""
-    from hub import wiring
+    from hub import running
 
-    return wiring.topics(settings_of(arguments))
+    return running.topics(settings_of(arguments))
 
 
 def map_(arguments: argparse.Namespace) -> int:
     """Show what files become, or run the mapper."""
-    from hub import wiring
-
     if not arguments.files:
-        return wiring.map_(settings_of(arguments))
+        from hub import running
+
+        return running.map_(settings_of(arguments))
+    from hub import wiring
     from hub.cli import mapping
 
     return mapping.run(arguments.files, wiring.all_mappings(), wiring.utc_now(), wanted=arguments.source, as_json=arguments.json)

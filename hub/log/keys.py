@@ -38,12 +38,7 @@ def load_kek(path: Path, *, create: bool) -> bytes:
     Raises `Unavailable` when the file is missing or has another length.
     """
     if create and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(os.urandom(32))
-            file.flush()
-            os.fsync(file.fileno())
+        _make_kek(path)
     try:
         key = path.read_bytes()
     except OSError as error:
@@ -51,6 +46,21 @@ def load_kek(path: Path, *, create: bool) -> bytes:
     if len(key) != 32:
         raise Unavailable("the key-encryption key does not have 32 bytes", code="kek-length")
     return key
+
+
+def _make_kek(path: Path) -> None:
+    """Make the file whole under another name; of two processes that start together, the first to link it wins."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{path.name}.{os.urandom(6).hex()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(os.urandom(32))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass  # another process was first, and its key is the one
+    fresh.unlink()
 
 
 class Keyring:

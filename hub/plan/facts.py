@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 
 from fhir_profiles.codes import BY_NAME
@@ -116,11 +117,11 @@ def _words(kind: str, version: Version) -> str:
 
 def marked_late(values: Sequence[Value]) -> list[Value]:
     """The values of one element, newest clinical time first; those that came more than a day after a newer one are marked."""
-    ordered = sorted(values, key=lambda v: (sortable(v.effective or v.recorded), v.recorded, v.event), reverse=True)
-    return [replace(value, late=True) if _late(value, ordered[:at]) else value for at, value in enumerate(ordered)]
-
-
-def _late(value: Value, newer: Iterable[Value]) -> bool:
-    mine = moment_of(value.recorded)
-    known = [moment for v in newer if sortable(v.effective) != sortable(value.effective) and (moment := moment_of(v.recorded)) is not None]
-    return mine is not None and bool(known) and mine - min(known) > LATE
+    timed = sorted(((sortable(v.effective or v.recorded), v.recorded, v.event, v) for v in values), key=lambda t: t[:3], reverse=True)
+    marked: list[Value] = []
+    known: datetime | None = None
+    for _, same in groupby(timed, key=lambda t: t[0]):
+        heard = [(value, moment_of(value.recorded)) for *_, value in same]
+        marked += [replace(v, late=True) if known is not None and at is not None and at - known > LATE else v for v, at in heard]
+        known = min([at for _, at in heard if at is not None] + ([known] if known is not None else []), default=None)
+    return marked

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from hub.database import Database
 from hub.log.keys import Erased, Keyring
 from hub.plan import state, store
-from hub.plan.project import bound_to, view_key
+from hub.plan.project import opened_row
 from hub.plan.store import Relation, still
 
 TAIL_DAYS: Final = 42
@@ -122,7 +122,7 @@ class PlanReader:
 
     def _open(self, subject: str, episode: str, leaf: str, body: bytes) -> bytes:
         try:
-            return self._keyring.open(view_key(subject), body, bound_to(subject, episode, leaf))
+            return opened_row(self._keyring, subject, episode, leaf, body)
         except Erased:
             return b"[]"
 

@@ -24,6 +24,9 @@ LEAF: Final = 96
 """Events in a leaf before it splits. Measured: larger leaves cost each message more, smaller ones cost each read more."""
 
 _DEEPEST: Final = 20
+_END: Final = 2 + 8 + 32
+"""Where the place in the set ends in a line: it stands behind a bracket and a quote, and both its parts have a fixed length."""
+
 _BETWEEN: Final = b",\n"
 
 Lines = dict[bytes, bytes]
@@ -84,7 +87,7 @@ def encode(lines: Lines) -> bytes:
 def decode(body: bytes) -> Lines:
     """The lines of a state, without parsing them: JSON never holds a bare newline, so the separator is certain."""
     inner = body[1:-1]
-    return {line[2:line.index(b'"', 2)]: line for line in inner.split(_BETWEEN)} if inner else {}
+    return {line[2:_END]: line for line in inner.split(_BETWEEN)} if inner else {}
 
 
 def join(leaves: Iterable[bytes]) -> bytes:

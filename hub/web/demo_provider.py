@@ -98,8 +98,8 @@ class DemoProvider:
     def _checked(self, request: Request) -> dict[str, str]:
         """The question of an authorization request; `Invalid`, and no redirect, when it is not one that we take."""
         asked = dict(request.query_params)
-        fits = (asked.get("client_id") == CLIENT_ID and asked.get("redirect_uri") == self.redirect_uri
-                and asked.get("response_type") == "code" and asked.get("code_challenge_method") == "S256" and len(asked.get("code_challenge", "")) == 43)
+        must = {"client_id": CLIENT_ID, "redirect_uri": self.redirect_uri, "response_type": "code", "code_challenge_method": "S256"}
+        fits = all(asked.get(name) == value for name, value in must.items()) and len(asked.get("code_challenge", "")) == 43
         if not fits or not asked.get("state") or not asked.get("nonce"):
             raise Invalid("dit is geen vraag die deze demo kent", code="demo-authorize")
         return asked

@@ -92,8 +92,8 @@ def line_of(plan: Plan, section: str, concept: str) -> Line | None:
 
 
 def said(line: Line) -> Value | None:
-    """What a line shows: the value chosen by its rule; else, when all was withdrawn, what was withdrawn last. None: nobody said anything."""
-    return line.shown or (all_values(line) or [None])[-1]
+    """What a line shows: the value that its rule chose, or what was withdrawn last when all was. None: nobody said anything."""
+    return line.shown or next(reversed(all_values(line)), None)
 
 
 def rule_words(line: Line) -> str:

@@ -34,8 +34,8 @@ KEK = b"k" * 32
 
 def event(
     concept: str, resource: dict[str, Any], *, source: str = PRACTICE, subject: str = NOOR, episode: str = NOW, effective: str = "",
-    version: str = "2026-05-01T10:00:00Z", recorded: str = "2026-05-01T10:00:05Z", identity: str = "", about: str = "", withdrawn: bool = False,
-    message: str = "", paths: dict[str, str] | None = None, section: str = "",
+    version: str = "2026-05-01T10:00:00Z", recorded: str = "2026-05-01T10:00:05Z", identity: str = "", about: str = "",
+    withdrawn: bool = False, message: str = "", paths: dict[str, str] | None = None, section: str = "",
 ) -> Envelope:
     """One event. The identity follows from concept, source and clinical time, the id from everything, as in the mapper."""
     known = BY_NAME[concept]
@@ -82,8 +82,9 @@ def dossier(*, status: str = "active", start: str = "2026-03-01", end: str = "",
 
 def encounter(*, status: str = "in-progress", start: str = "2026-05-10", end: str = "", ura: str = "00700002", **more: Any) -> Envelope:
     """A stay at the hospital."""
+    period = {"start": start, **({"end": end} if end else {})}
     resource = {
-        "resourceType": "Encounter", "status": status, "class": {"code": "IMP"}, "period": {"start": start, **({"end": end} if end else {})},
+        "resourceType": "Encounter", "status": status, "class": {"code": "IMP"}, "period": period,
         "serviceProvider": {"identifier": {"system": URA_SYSTEM, "value": ura}},
     }
     return event("encounter", resource, **{"source": HIX, "identity": "stay", "effective": start, **more})
