@@ -59,4 +59,4 @@ def _csv(cells: Iterable[str]) -> bytes:
 def _safe(cell: str) -> str:
     """A spreadsheet runs a cell that begins like a formula; an apostrophe before it makes it text."""
     cell = cell.replace("\x00", "")
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.lstrip().startswith(_FORMULA) or cell.startswith(_FORMULA) else cell

@@ -12,13 +12,14 @@ import contextlib
 import hashlib
 import hmac
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from audit.entry import SUCCESS, Entry, Line, from_bytes, to_bytes
 from fhir_profiles.errors import BirthCareError, Unavailable
@@ -30,10 +31,7 @@ from hub.tables import audit_entry
 _MAX_BATCH: Final = 200
 _LIMIT: Final = 5_000
 _PAGE: Final = 500
-_NEXT: Final = text(
-    "INSERT INTO audit_head (subject, seq) VALUES (:subject, :n)"
-    " ON CONFLICT (subject) DO UPDATE SET seq = audit_head.seq + :n RETURNING seq"
-)
+_COLUMNS: Final = ("id", "at", "kind", "outcome", "subject", "subject_seq", "ura", "actor", "body")
 log = structlog.get_logger(__name__)
 
 
@@ -182,34 +180,39 @@ class Trail:
     def _write(self, batch: list[_Waiting]) -> None:
         """All entries of the batch in one transaction, numbered in the order in which they came."""
         at = self._clock().isoformat(timespec="microseconds")
-        subjects = sorted({waiting.entry.about.subject for waiting in batch})
-        for subject in subjects:
+        counts = Counter(waiting.entry.about.subject for waiting in batch)
+        for subject in counts:
             # Makes the woman's key if she has none: a write of its own, so before the transaction.
             self._keyring.seal(_key(subject), b"", b"")
         with self._database.write() as tx:
-            # Sorted, so that two processes take the rows of the same women in the same order and never wait in a circle.
-            last = {subject: self._numbered(tx, subject, batch) for subject in subjects}
+            last = self._numbers(tx, counts)
             rows = []
             for waiting in batch:
                 last[waiting.entry.about.subject] += 1
                 rows.append(self._row(waiting, at, last[waiting.entry.about.subject]))
-            stored = tx.execute(insert(audit_entry).returning(audit_entry.c.id, audit_entry.c.seq, audit_entry.c.subject_seq), rows).all()
-        kept = {row.id: Recorded(row.id, row.seq, row.subject_seq) for row in stored}
+            stored = self._insert(tx, "audit_entry", _COLUMNS, rows, "RETURNING id, seq, subject_seq")
+        kept = {row[0]: Recorded(row[0], row[1], row[2]) for row in stored}
         for waiting in batch:
             waiting.recorded = kept[waiting.entry.id]
 
-    def _numbered(self, tx: Connection, subject: str, batch: list[_Waiting]) -> int:
-        """Take as many numbers as this woman has entries in the batch; returns the number before the first."""
-        n = sum(waiting.entry.about.subject == subject for waiting in batch)
-        seq: int = tx.execute(_NEXT, {"subject": subject, "n": n}).scalar_one()
-        return seq - n
+    def _numbers(self, tx: Connection, counts: Mapping[str, int]) -> dict[str, int]:
+        """Take as many numbers as each woman has entries in the batch; returns the number before her first."""
+        # Sorted, so that two processes take the rows of the same women in the same order and never wait in a circle.
+        heads = self._insert(tx, "audit_head", ("subject", "seq"), sorted(counts.items()),
+                             "ON CONFLICT (subject) DO UPDATE SET seq = audit_head.seq + excluded.seq RETURNING subject, seq")
+        return {subject: seq - counts[subject] for subject, seq in heads}
 
-    def _row(self, waiting: _Waiting, at: str, subject_seq: int) -> dict[str, object]:
+    def _insert(self, tx: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]], rest: str) -> Sequence[Row[Any]]:
+        """One statement for all rows, straight to the driver: this runs at every read of a plan, and building costs more than doing."""
+        row = f"({', '.join(['?' if self._database.is_sqlite else '%s'] * len(columns))})"
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * len(rows))} {rest}"  # noqa: S608  # names of ours
+        return tx.exec_driver_sql(statement, tuple(itertools.chain.from_iterable(rows))).fetchall()
+
+    def _row(self, waiting: _Waiting, at: str, subject_seq: int) -> tuple[object, ...]:
         entry = waiting.entry
         what, subject, ura, actor = entry.what, entry.about.subject, entry.who.ura, self.actor(entry.who.id)
-        bound = _bound(entry.id, at, what.code, what.outcome, subject, subject_seq, ura, actor)
-        return {"id": entry.id, "at": at, "kind": what.code, "outcome": what.outcome, "subject": subject, "subject_seq": subject_seq,
-                "ura": ura, "actor": actor, "body": self._keyring.seal(_key(subject), waiting.body, bound)}
+        clear = (entry.id, at, what.code, what.outcome, subject, subject_seq, ura, actor)
+        return *clear, self._keyring.seal(_key(subject), waiting.body, _bound(*clear))
 
 
 def _time(text: str) -> str:

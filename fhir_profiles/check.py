@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
+import jsonschema_rs
 import orjson
 
 from fhir_profiles.definitions import resource_types, validator
 from fhir_profiles.explain import explained
 from fhir_profiles.rules import faults, local_faults
 from fhir_profiles.strict_json import MAX_BYTES, MAX_DEPTH, dumps, exact_digits, strict_loads
-from fhir_profiles.walk import MAX_PROBLEMS, TOO_DEEP, Problem, Walk, walked
+from fhir_profiles.walk import MAX_PROBLEMS, Problem, Walk, walked
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Problem", "dumps", "exact_digits", "is_valid", "problems", "strict_loads", "warm_up"]
 
@@ -30,6 +31,7 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "Problem", "dumps", "exact_digits", "is_val
 _MARKS: Final = (b'xtension"', b'"end"', b'"div"', b'"assigner"', b"null")
 # Types whose elements may nest without end, or that hold other resources; a test compares this with the definitions.
 _NEST: Final = frozenset({"Bundle", "Composition", "Consent", "Parameters", "Questionnaire", "QuestionnaireResponse"})
+_ALL_FAULTS_BELOW: Final = 16_384
 _UNKNOWN_TYPE: Final = Problem("resourceType", "a resource type that this hub takes")
 _NOT_TEXT: Final = "text that can be written in UTF-8, and keys that are text"
 
@@ -37,7 +39,7 @@ _NOT_TEXT: Final = "text that can be written in UTF-8, and keys that are text"
 def problems(resource: object) -> list[Problem]:
     """What is wrong with an R4 resource as parsed JSON; empty when nothing is, at most `MAX_PROBLEMS`.
 
-    Takes anything and never raises. Paths begin with the resource type: `Bundle.entry[2].resource.status`.
+    Of a resource above 16 kB only the first fault of the schema is told. Takes anything and never raises. Paths begin with the resource type: `Bundle.entry[2].resource.status`.
     """
     if not _known_type(resource):
         return [_UNKNOWN_TYPE]
@@ -45,7 +47,7 @@ def problems(resource: object) -> list[Problem]:
     walk = walked(resource)
     name = resource["resourceType"]
     found = [Problem(f"{name}.{p.path}" if p.path else name, p.expected) for p in walk.problems()]
-    if not any(problem.expected == TOO_DEEP for problem in found):
+    if walk.complete:
         found += islice(_schema_and_rules(resource, walk), MAX_PROBLEMS)
     return list(dict.fromkeys(found))[:MAX_PROBLEMS]
 
@@ -114,9 +116,23 @@ def _schema_and_rules(resource: dict[str, Any], walk: Walk) -> Iterator[Problem]
             yield Problem(f"{path}.resourceType", _UNKNOWN_TYPE.expected)
 
 
+def _schema_faults(resource: dict[str, Any]) -> list[jsonschema_rs.ValidationError]:
+    """All faults of a resource of ordinary size, the first of a larger one: the engine makes all before it gives one, 40 us each."""
+    schema = validator(resource["resourceType"])
+    try:
+        if len(orjson.dumps(resource, default=exact_digits)) <= _ALL_FAULTS_BELOW:
+            return list(schema.iter_errors(resource))
+        schema.validate(resource)
+    except jsonschema_rs.ValidationError as fault:
+        return [fault]
+    except TypeError:
+        raise ValueError from None
+    return []
+
+
 def _problems_of(resource: dict[str, Any], path: str, local_references: bool) -> Iterator[Problem]:
     try:
-        for fault in validator(resource["resourceType"]).iter_errors(resource):
+        for fault in _schema_faults(resource):
             yield from explained(fault, path)
     except ValueError:
         yield Problem(path, _NOT_TEXT)

@@ -19,7 +19,6 @@ Json = dict[str, Any]
 
 MAX_PROBLEMS: Final = 50
 
-TOO_DEEP: Final = f"at most {MAX_DEPTH} levels"
 _SCALARS: Final = frozenset({bool, int, float, Decimal, type(None)})
 _EXTENSIONS: Final = frozenset({"extension", "modifierExtension"})
 _HOLD_RESOURCES: Final = frozenset({"contained", "resource", "outcome"})
@@ -47,11 +46,13 @@ class Walk:
     """What was found, in `found`. Paths are put together while the walk returns, so a clean resource pays nothing for them."""
 
     found: list[Problem | Inner] = field(default_factory=list)
+    faults: int = 0
+    complete: bool = True
     local_references: bool = False
 
     def problems(self) -> list[Problem]:
-        """The faults, at most `MAX_PROBLEMS`."""
-        return [found for found in self.found if isinstance(found, Problem)][:MAX_PROBLEMS]
+        """The faults. When the walk is not `complete` there are some, and what it did not see may be too deep for the schema."""
+        return [found for found in self.found if isinstance(found, Problem)]
 
     def inner(self) -> list[Inner]:
         """The resources within this one, at any depth."""
@@ -61,7 +62,7 @@ class Walk:
         """Look at one JSON object and all under it. `depth` counts levels of JSON, the resource itself being 1."""
         found = self.found
         if depth > MAX_DEPTH:
-            found.append(Problem("", TOO_DEEP))
+            self._broken("", f"at most {MAX_DEPTH} levels")
             return
         for key, value in node.items():
             kind = type(value)
@@ -76,8 +77,11 @@ class Walk:
                     found.append(Inner("", value))
                 if len(found) != before:
                     self._under(before, _named(key))
+                    if self.faults >= MAX_PROBLEMS:
+                        self.complete = False
+                        return
             elif kind not in _SCALARS:
-                found.append(Problem("", "JSON values only"))
+                self._broken("", "JSON values only")
         if "end" in node:
             self._period(node)
         if "div" in node:
@@ -100,26 +104,30 @@ class Walk:
                     found.append(Inner("", value))
                 if len(found) != before:
                     self._under(before, f"{_named(key)}[{i}]")
+                    if self.faults >= MAX_PROBLEMS:  # More would tell nothing new, and a hostile sender would make millions.
+                        self.complete = False
+                        return
             elif value is None:
                 has_null = True
             elif kind is not str and kind not in _SCALARS:
-                found.append(Problem(_named(key), "no list within a list"))
+                self._broken(_named(key), "JSON values only, and no list within a list")
+                return
         if has_null or (type(key) is str and key[:1] == "_"):
             self._beside(node, key, values)
 
     def _under(self, before: int, step: str) -> None:
-        """Put a step before the paths of all that was found under it; more than `MAX_PROBLEMS` tell nothing new."""
-        below, kept = self.found[before:], 0
-        del self.found[before:]
-        for found in below:
+        """Put a step before the paths of all that was found under it."""
+        for i in range(before, len(self.found)):
+            found = self.found[i]
             path = f"{step}.{found.path}" if found.path else step
-            if isinstance(found, Inner):
-                self.found.append(Inner(path, found.resource))
-            elif kept < MAX_PROBLEMS:
-                self.found.append(Problem(path, found.expected))
-                kept += 1
+            self.found[i] = Problem(path, found.expected) if isinstance(found, Problem) else Inner(path, found.resource)
+
+    def _broken(self, path: str, expected: str) -> None:
+        self.complete = False
+        self._fault(path, expected)
 
     def _fault(self, path: str, expected: str) -> None:
+        self.faults += 1
         self.found.append(Problem(path, expected))
 
     def _extension(self, extension: Json) -> None:

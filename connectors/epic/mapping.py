@@ -292,6 +292,8 @@ def _newest(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
 
 
 def _ignored(key: str, resource: dict[str, Any]) -> str:
+    if key == "id":
+        return ""  # It is what knows the fact again.
     if key == "meta":
         # Labels of confidentiality and the like are not ours to drop.
         return "" if {"tag", "security"} & set(resource["meta"] if isinstance(resource["meta"], dict) else ()) else "version"

@@ -132,6 +132,10 @@ def _condition(draft: Draft) -> None:
             continue
         if code not in known:
             raise Invalid("a status is not one of the standard's", path=f"{draft.at}.{name}", code="status-unknown")
+        if name == "clinicalStatus" and draft.source.get("verificationStatus") == "entered-in-error":
+            # R4 has no clinical status on what was entered in error (con-5).
+            draft.paths["verificationStatus.instead"] = f"{draft.at}.{name}"
+            continue
         draft.resource[name] = {"coding": [{"system": system, "code": code}]}
         draft.paths[f"{name}.coding.0.code"] = f"{draft.at}.{name}"
     if not isinstance(draft.resource.get("code"), dict):

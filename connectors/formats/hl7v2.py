@@ -11,6 +11,8 @@ Source: HL7 v2.5.1 chapter 2 (2.5 delimiters, 2.7 escapes), chapter 2 table 0211
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from fhir_profiles.errors import Invalid, TooLarge, Unsupported
@@ -123,23 +125,19 @@ def _decoded(body: bytes, codec: str) -> tuple[str, str]:
         return body.decode(codec), codec
 
 
-class Message:
-    """One message, split. `segments[i][n]` is field n of the i-th segment as it stood, `segments[i][0]` its name.
+class Words:
+    """How one sender writes: its delimiters, its escapes, its character set. Splits fields and decodes their leaves.
 
-    `charset` is the codec that was used, `notes` what was put right while reading (field path, short code), `nulls` whether an explicit
-    null occurs anywhere.
+    Shared by all messages that are written alike, so that what is learnt from a field can be kept by (words, field).
     """
 
-    __slots__ = ("_component", "_escape", "_repetition", "_sub", "charset", "header", "notes", "nulls", "segments")
+    __slots__ = ("_component", "_delimiters", "_escape", "_repetition", "_sub", "charset")
 
-    def __init__(self, header: Header, segments: list[list[str]], charset: str, notes: tuple[tuple[str, str], ...], nulls: bool) -> None:
-        self.header = header
-        self.nulls = nulls
-        self.segments = segments
-        self.charset = charset
-        self.notes = notes
-        encoding = header.encoding
+    def __init__(self, separator: str, encoding: str, charset: str) -> None:
         self._component, self._repetition, self._escape, self._sub = encoding[0], encoding[1], encoding[2], encoding[3]
+        self.charset = charset
+        self._delimiters = {"F": separator, "S": self._component, "T": self._sub, "R": self._repetition, "E": self._escape,
+                            "P": encoding[4:] or "#", "H": "", "N": ""}
 
     def repetitions(self, raw: str) -> list[str]:
         """The repetitions of a field."""
@@ -162,7 +160,8 @@ class Message:
     def texts(self, raw: str) -> list[str]:
         """The components of a repetition as a reader would see them."""
         parts = raw.split(self._component)
-        return [self.text(part) for part in parts] if self.nulls or self._escape in raw else [part.strip() for part in parts]
+        plain = self._escape not in raw and NULL not in raw
+        return [part.strip() for part in parts] if plain else [self.text(part) for part in parts]
 
     def part(self, raw: str, number: int) -> str:
         """Component `number` (from 1) of the first repetition, as a reader would see it; "" when it is not there."""
@@ -192,17 +191,29 @@ class Message:
     def _meaning(self, escape: str) -> str | None:
         kind = escape[:1]
         if len(escape) == 1:
-            return self._delimiters().get(kind)
+            return self._delimiters.get(kind)
         if kind == "X" and len(escape) % 2 and re.fullmatch(r"X[0-9A-Fa-f]+", escape):
             return _UNFIT_CONTROL.sub("�", bytes.fromhex(escape[1:]).decode(self.charset, "replace"))
         if kind == "." and escape[1:3] in ("br", "sp", "fi", "nf", "in", "ti", "sk", "ce"):
             return " " if escape[1:3] == "sk" else "" if escape[1:3] in ("fi", "nf", "in", "ti") else "\n"
         return None
 
-    def _delimiters(self) -> dict[str, str]:
-        truncation = self.header.encoding[4:] or "#"
-        return {"F": self.header.separator, "S": self._component, "T": self._sub, "R": self._repetition, "E": self._escape,
-                "P": truncation, "H": "", "N": ""}
+
+words_of = lru_cache(maxsize=64)(Words)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, split. `segments[i][n]` is field n of the i-th segment as it stood, `segments[i][0]` its name.
+
+    `words` reads its fields, `notes` tell what was put right (field path, short code), `nulls` whether an explicit null occurs anywhere.
+    """
+
+    header: Header
+    segments: list[list[str]]
+    words: Words
+    notes: tuple[tuple[str, str], ...]
+    nulls: bool
 
 
 def parse(body: bytes) -> Message:
@@ -218,7 +229,8 @@ def parse(body: bytes) -> Message:
         raise Unsupported("batch files are not taken: send each message by itself", path=body[:3].decode(), code="batch")
     header = peek(body)
     text, charset, notes = _text(body, header)
-    return Message(header, _segments(text, header), charset, notes, NULL in text)
+    words = words_of(header.separator, header.encoding, charset)
+    return Message(header, _segments(text, header), words, notes, NULL in text)
 
 
 def _text(body: bytes, header: Header) -> tuple[str, str, tuple[tuple[str, str], ...]]:
@@ -262,15 +274,15 @@ def _check_limits(text: str, segments: list[list[str]], header: Header) -> None:
     """Refuse what would only cost time. The whole text is counted first: an ordinary message needs no look at its fields."""
     if len(text) < MAX_FIELDS:
         return
-    words = ("components", "repetitions", "", "subcomponents")
-    most = (MAX_COMPONENTS, MAX_REPETITIONS, 0, MAX_COMPONENTS)
-    limits = [row for row in zip(header.encoding, most, words, strict=False) if row[2]]
-    suspect = [(delimiter, limit, word) for delimiter, limit, word in limits if text.count(delimiter) >= limit]
-    if not suspect and text.count(header.separator) < MAX_FIELDS:
+    component, repetition, sub = header.encoding[0], header.encoding[1], header.encoding[3]
+    if text.count(header.separator) < MAX_FIELDS and all(text.count(d) < MAX_REPETITIONS for d in (component, repetition, sub)):
         return
+    limits = (
+        (repetition, MAX_REPETITIONS, "repetitions"), (component, MAX_COMPONENTS, "components"), (sub, MAX_COMPONENTS, "subcomponents"),
+    )
     for fields in segments:
         if len(fields) > MAX_FIELDS:
             raise TooLarge(f"more than {MAX_FIELDS} fields in one segment", path=fields[0], code="too-many-fields")
-        for delimiter, limit, word in suspect:
+        for delimiter, limit, word in limits:
             if fields[0] != "MSH" and any(raw.count(delimiter) >= limit for raw in fields):
                 raise TooLarge(f"more than {limit} {word} in one field", path=fields[0], code=f"too-many-{word}")

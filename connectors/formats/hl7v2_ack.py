@@ -122,4 +122,5 @@ def read_ack(body: bytes) -> Ack:
     if "MSA" not in rows:
         raise Invalid("the answer holds no MSA", code="no-msa")
     msa, err = rows["MSA"], rows.get("ERR", [""] * 10)
-    return Ack(msa[1], message.text(msa[2]), message.part(err[3], 1), message.text(err[5]), message.text(err[8]), body)
+    words = message.words
+    return Ack(msa[1], words.text(msa[2]), words.part(err[3], 1), words.text(err[5]), words.text(err[8]), body)

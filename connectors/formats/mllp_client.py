@@ -30,8 +30,14 @@ class MllpClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open on this side."""
+        return self._streams is not None
+
     async def connect(self) -> None:
-        """Open the connection. Raises `Unavailable` when nobody answers."""
+        """Open the connection; what an earlier one left unread is forgotten. Raises `Unavailable` when nobody answers."""
+        self._framer = Framer(_LONGEST_ACK)
         try:
             self._streams = await asyncio.wait_for(asyncio.open_connection(*self._address, ssl=self._tls), self._timeout_s)
         except (OSError, TimeoutError) as fault:

@@ -37,7 +37,7 @@ def add_allergy(reading: Reading, al1: Segment) -> None:
     paths["code"] = al1.path(3)
     _translated(reading, resource, paths, al1, 2, "category", ALLERGY_CATEGORIES)
     _translated(reading, resource, paths, al1, 4, "criticality", CRITICALITIES)
-    reactions = [t for r in reading.message.repetitions(al1.take(5)) if (t := reading.message.part(r, 1))]
+    reactions = [t for r in reading.words.repetitions(al1.take(5)) if (t := reading.words.part(r, 1))]
     if reactions:
         resource["reaction"] = [{"manifestation": [{"text": text} for text in reactions]}]
         paths["reaction.0.manifestation"] = al1.path(5)
@@ -52,7 +52,7 @@ def add_allergy(reading: Reading, al1: Segment) -> None:
 def _translated(reading: Reading, resource: dict[str, Any], paths: dict[str, str], segment: Segment, number: int, element: str,
                 table: dict[str, str]) -> None:
     """Set an element from a table; a word that the table does not know stays residue."""
-    value = table.get(reading.message.part(segment.raw(number), 1).upper())
+    value = table.get(reading.words.part(segment.raw(number), 1).upper())
     if value:
         resource[element] = [value] if element == "category" else value
         paths[element] = segment.path(number)
@@ -71,7 +71,7 @@ def add_condition(reading: Reading, dg1: Segment) -> str:
     Raises `Invalid` when it does not say what, or a code stands in the wrong system.
     """
     code = as_concept(reading, dg1.raw(3), "diagnosis")
-    described = reading.message.text(dg1.raw(4))
+    described = reading.words.text(dg1.raw(4))
     if described and "coding" in code:
         code["text"] = described
     elif described:
@@ -89,8 +89,8 @@ def add_condition(reading: Reading, dg1: Segment) -> str:
 def _condition(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) -> str:
     paths = {"code": dg1.path(3 if dg1.take(3) else 4), "code.text": dg1.path(4 if dg1.take(4) else 3)}
     onset = moment_in(reading, dg1, 5)
-    withdrawn = reading.message.part(dg1.raw(21), 1).upper() == "D"
-    provisional = reading.message.part(dg1.raw(6), 1).upper() in ("A", "W")
+    withdrawn = reading.words.part(dg1.raw(21), 1).upper() == "D"
+    provisional = reading.words.part(dg1.raw(6), 1).upper() in ("A", "W")
     verification = "entered-in-error" if withdrawn else "provisional" if provisional else "confirmed"
     resource: dict[str, Any] = {"resourceType": "Condition", "code": code}
     resource["verificationStatus"] = _status("condition-ver-status", verification)
@@ -102,7 +102,7 @@ def _condition(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) 
     if onset:
         resource["onsetDateTime"] = onset.fhir
         paths["onsetDateTime"] = dg1.path(5)
-    number = reading.message.part(dg1.raw(20), 1)
+    number = reading.words.part(dg1.raw(20), 1)
     identity = ("diagnosis", number) if number else ("diagnosis", *reading.own, *_names_of(code), onset.day if onset else "")
     local = f"diagnosis:{dg1.number}"
     dossier = "" if name != "pregnancy" or withdrawn else _open_dossier(reading, dg1, identity, onset.day if onset else "", local)

@@ -30,7 +30,6 @@ SINGLE: Final = frozenset({"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "MRG"})
 """Segments that occur once: their first occurrence is written without a number (PID-5, not PID[1]-5)."""
 
 _EVERY: Final = range(1, 60)
-_ROOM: Final = ("",) * 18
 _SHARED: Final = 200
 """Segments of one name up to this number share their paths and answers; a longer message makes its own."""
 
@@ -70,14 +69,14 @@ _ELSEWHERE: Final[dict[str, dict[str, dict[int, str]]]] = {
 class Segment:
     """One segment while it is mapped. `number` counts segments of its name from 1; `used` has bit n set when field n became something.
 
-    `fields` has room for the fields that a mapping asks for, and an explicit null counts as nothing there: `nulls` lists those fields.
+    An explicit null counts as nothing in `fields`; `nulls` lists those fields.
     """
 
     __slots__ = ("fields", "name", "nulls", "number", "paths", "used", "waits")
 
     def __init__(self, fields: list[str], number: int, nulls: bool) -> None:
         self.nulls = [n for n, raw in enumerate(fields) if raw == NULL] if nulls else []
-        self.fields = [*("" if raw == NULL else raw for raw in fields), *_ROOM] if self.nulls else [*fields, *_ROOM]
+        self.fields = ["" if raw == NULL else raw for raw in fields] if self.nulls else fields
         self.name = fields[0]
         self.number = number
         self.paths = paths_of(self.name, number) if number <= _SHARED else _paths(self.name, number)
@@ -139,20 +138,19 @@ def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tup
             ignored += [_left(segment, n, "waits-with-part") for n in _open(segment)]
             continue
         rules = _rules(segment.name, segment.number, about)
-        used = segment.used | 1
-        for n, raw in enumerate(segment.fields):
-            if raw and not used >> n & 1:
-                left = rules[n] if n < 60 else None
-                if left is not None:
-                    ignored.append(left)
-                else:
-                    residue.append(Left(segment.path(n), "no rule for this field", "residue", raw))
+        for n in _open(segment):
+            left = rules[n] if n < 60 else None
+            if left is not None:
+                ignored.append(left)
+            else:
+                residue.append(Left(segment.path(n), "no rule for this field", "residue", segment.fields[n]))
     return tuple(residue), tuple(ignored)
 
 
 def _open(segment: Segment) -> list[int]:
     """The fields that hold something and became nothing."""
-    return [n for n, raw in enumerate(segment.fields) if raw and n and not segment.used >> n & 1]
+    used = segment.used | 1
+    return [n for n, raw in enumerate(segment.fields) if raw and not used >> n & 1]
 
 
 def _left(segment: Segment, number: int, rule: str) -> Left:

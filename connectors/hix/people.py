@@ -49,7 +49,7 @@ def _numbers(reading: Reading, pid: Segment) -> tuple[list[Bsn], list[tuple[str,
     bsns: list[Bsn] = []
     own: list[tuple[int, tuple[str, str]]] = []
     raw = pid.raw(3)
-    for repetition in reading.message.repetitions(raw) if raw else ():
+    for repetition in reading.words.repetitions(raw) if raw else ():
         number, authority, kind = _identifier(reading, repetition)
         if not number:
             continue
@@ -63,11 +63,11 @@ def _numbers(reading: Reading, pid: Segment) -> tuple[list[Bsn], list[tuple[str,
 
 def _identifier(reading: Reading, repetition: str) -> tuple[str, str, str]:
     """Number, assigning authority (its OID when it has one) and type of a CX."""
-    message = reading.message
-    parts = [*message.components(repetition), "", "", "", ""]
-    authority = [message.text(s) for s in message.subcomponents(parts[3])]
-    oid = authority[1] if len(authority) > 2 and authority[2].upper() == "ISO" else ""
-    return message.text(parts[0]), oid or authority[0], message.text(parts[4]).upper()
+    words = reading.words
+    parts = [*words.components(repetition), "", "", "", ""]
+    authority = words.subcomponents(parts[3])
+    oid = words.text(authority[1]) if len(authority) > 2 and authority[2].upper() == "ISO" else ""
+    return words.text(parts[0]), oid or words.text(authority[0]), words.text(parts[4]).upper()
 
 
 def _is_bsn(authority: str, kind: str) -> bool:
@@ -119,7 +119,7 @@ def _checked(reading: Reading, segment: Segment, number: int, read: Callable[[Re
 
 
 def _gender(reading: Reading, segment: Segment, number: int) -> str:
-    gender = GENDERS.get(reading.message.part(segment.raw(number), 1).lower())
+    gender = GENDERS.get(reading.words.part(segment.raw(number), 1).lower())
     if gender is None:
         raise Invalid("not a known word for a sex", code="gender-unknown")
     return gender
@@ -133,7 +133,7 @@ def _day(reading: Reading, segment: Segment, number: int) -> str:
 def _identifiers(reading: Reading, pid: Segment) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     pid.used |= 1 << 3
-    for repetition in reading.message.repetitions(pid.raw(3)):
+    for repetition in reading.words.repetitions(pid.raw(3)):
         number, authority, kind = _identifier(reading, repetition)
         if not number:
             continue
@@ -148,21 +148,21 @@ def _identifiers(reading: Reading, pid: Segment) -> list[dict[str, Any]]:
 
 
 def _names(reading: Reading, raw: str) -> list[dict[str, Any]]:
-    return [name for repetition in reading.message.repetitions(raw) if raw and (name := _name(reading, repetition))]
+    return [name for repetition in reading.words.repetitions(raw) if raw and (name := _name(reading, repetition))]
 
 
 def _name(reading: Reading, repetition: str) -> dict[str, Any]:
     """One XPN as a HumanName; empty when there is nothing in it."""
-    message = reading.message
-    parts = [*message.components(repetition), *[""] * 7]
-    family, *own = [message.text(s) for s in message.subcomponents(parts[0])]
-    given = [word for part in parts[1:3] for word in message.text(part).split()]
-    prefix, suffix = message.text(parts[4]), message.text(parts[3])
+    words = reading.words
+    parts = [*words.components(repetition), *[""] * 7]
+    family, *own = [words.text(s) for s in words.subcomponents(parts[0])]
+    given = [word for part in parts[1:3] for word in words.text(part).split()]
+    prefix, suffix = words.text(parts[4]), words.text(parts[3])
     family = family or " ".join(filter(None, own[:2]))
     text = " ".join(filter(None, (prefix, *given, family, suffix)))
     if not text:
         return {}
-    kind = message.text(parts[6]).upper()
+    kind = words.text(parts[6]).upper()
     name: dict[str, Any] = {"use": {"M": "maiden", "N": "usual", "D": "usual"}.get(kind, "official"), "text": text}
     if family:
         name["family"] = family
@@ -182,18 +182,18 @@ def _qualifier(word: str) -> str:
 
 
 def _addresses(reading: Reading, raw: str) -> list[dict[str, Any]]:
-    return [address for repetition in reading.message.repetitions(raw) if raw and (address := _address(reading, repetition))]
+    return [address for repetition in reading.words.repetitions(raw) if raw and (address := _address(reading, repetition))]
 
 
 def _address(reading: Reading, repetition: str) -> dict[str, Any]:
     """One XAD as an Address, with street and house number apart when the sender keeps them apart."""
-    message = reading.message
-    parts = [*message.components(repetition), *[""] * 8]
-    whole, *split = [message.text(s) for s in message.subcomponents(parts[0])]
+    words = reading.words
+    parts = [*words.components(repetition), *[""] * 8]
+    whole, *split = [words.text(s) for s in words.subcomponents(parts[0])]
     street, house = [*split, "", ""][:2]
-    more = message.text(parts[1])
+    more = words.text(parts[1])
     line = " ".join(filter(None, (whole or f"{street} {house}".strip(), more)))
-    address: dict[str, Any] = {"use": {"B": "work", "O": "work", "C": "temp", "BA": "old"}.get(message.text(parts[6]).upper(), "home")}
+    address: dict[str, Any] = {"use": {"B": "work", "O": "work", "C": "temp", "BA": "old"}.get(words.text(parts[6]).upper(), "home")}
     if line:
         address["line"] = [line]
         pieces = (("streetName", street), ("houseNumber", house), ("buildingNumberSuffix", more if street else ""))
@@ -201,16 +201,16 @@ def _address(reading: Reading, repetition: str) -> dict[str, Any]:
         if extensions:
             address["_line"] = [{"extension": extensions}]
     for element, number in (("city", 2), ("state", 3), ("postalCode", 4), ("country", 5)):
-        if value := message.text(parts[number]):
+        if value := words.text(parts[number]):
             address[element] = value
     return address if len(address) > 1 else {}
 
 
 def _telecoms(reading: Reading, raw: str, use: str) -> list[dict[str, Any]]:
-    message = reading.message
+    words = reading.words
     found: list[dict[str, Any]] = []
-    for repetition in message.repetitions(raw) if raw else ():
-        parts = [*message.texts(repetition), *[""] * 12]
+    for repetition in words.repetitions(raw) if raw else ():
+        parts = [*words.texts(repetition), *[""] * 12]
         phone = parts[0] or "".join(parts[5:8]) or parts[11]
         mobile = parts[2].upper() == "CP"
         if phone and "@" not in phone:
@@ -236,7 +236,7 @@ def _put_language(reading: Reading, resource: dict[str, Any], paths: dict[str, s
     raw = pid.raw(15)
     text = concept_text(reading, raw) if raw else ""
     if text:
-        code = reading.message.part(raw, 1).lower()
+        code = reading.words.part(raw, 1).lower()
         coding = {"coding": [{"system": "urn:ietf:bcp:47", "code": code}]} if len(code) == 2 and code.isascii() and code.isalpha() else {}
         _put(resource, paths, pid, 15, "communication", [{"language": {**coding, "text": text}}])
 
@@ -261,7 +261,7 @@ def add_related(reading: Reading, nk1: Segment) -> None:
     if not names:
         raise Invalid("NK1-2 holds no name", path=nk1.path(2), code="field-missing")
     _put(resource, paths, nk1, 2, "name", names)
-    relation = reading.message.part(nk1.raw(3), 1).upper()
+    relation = reading.words.part(nk1.raw(3), 1).upper()
     if nk1.raw(3):
         code, display = RELATIONS.get(relation, ("", ""))
         system = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
-from connectors.formats.hl7v2 import Message
+from connectors.formats.hl7v2 import Message, Words
 from connectors.formats.hl7v2_time import Moment, moment
 from connectors.hix.codes import SYSTEMS
 from connectors.hix.leftovers import Segment, segments_of, sort_out
@@ -24,7 +24,7 @@ class Reading:
     identity of what has no business identifier of its own; empty when the message has a BSN only.
     """
 
-    message: Message
+    words: Words
     known: Facts
     segments: list[Segment]
     version: str
@@ -61,12 +61,12 @@ class Reading:
 
 def reading_of(message: Message, known: Facts) -> Reading:
     """Begin to read. A message without a usable time of its own has the time at which it was received."""
-    stamp = message.part(message.header.time, 1)
+    stamp = message.words.part(message.header.time, 1)
     try:
         version = moment(stamp).utc if stamp else ""
     except Invalid:
         version = ""
-    return Reading(message, known, segments_of(message), version or known.received_at)
+    return Reading(message.words, known, segments_of(message), version or known.received_at)
 
 
 def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
@@ -74,7 +74,7 @@ def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
     raw = segment.take(number)
     if not raw:
         return None
-    stamp = reading.message.part(raw, 1)
+    stamp = reading.words.part(raw, 1)
     try:
         return moment(stamp) if stamp else None
     except Invalid as refusal:
@@ -83,7 +83,7 @@ def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
 
 def codings_of(reading: Reading, raw: str, local: str) -> list[dict[str, str]]:
     """Both triplets of a coded element (CE, CWE); a code without a standard system gets the hospital's own system `local`."""
-    parts = reading.message.texts(reading.message.repetitions(raw)[0])
+    parts = reading.words.texts(reading.words.repetitions(raw)[0])
     found = []
     for code, display, system in ((*parts, "", "", "", "", "", "")[i:i + 3] for i in (0, 3)):
         if code:
@@ -101,8 +101,8 @@ def system_uri(name: str, local: str) -> str:
 
 def concept_text(reading: Reading, raw: str) -> str:
     """What a reader would call a coded element: its text, else its code."""
-    message = reading.message
-    return message.part(raw, 2) or message.part(raw, 9) or message.part(raw, 5) or message.part(raw, 1)
+    words = reading.words
+    return words.part(raw, 2) or words.part(raw, 9) or words.part(raw, 5) or words.part(raw, 1)
 
 
 def as_concept(reading: Reading, raw: str, local: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from connectors.contract import Fact, Person
+from connectors.formats.hl7v2 import Words
 from connectors.formats.hl7v2_time import Moment
 from connectors.hix.codes import (
     ABSENT_BECAUSE,
@@ -101,13 +102,13 @@ def add_results(reading: Reading) -> None:
 
 
 def _order(reading: Reading, obr: Segment, orc: Segment | None) -> Order:
-    message = reading.message
+    words = reading.words
     raw = obr.raw(3) or (orc.raw(3) if orc else "") or obr.raw(2) or (orc.raw(2) if orc else "")
     order = Order()
     if raw:
-        parts = [*message.texts(message.repetitions(raw)[0]), ""]
+        parts = [*words.texts(words.repetitions(raw)[0]), ""]
         order.numbers = ("order", parts[0], parts[1]) if parts[0] else ()
-    order.status, order.status_path = message.part(obr.raw(25), 1).upper(), obr.path(25)
+    order.status, order.status_path = words.part(obr.raw(25), 1).upper(), obr.path(25)
     try:
         changed = moment_in(reading, obr, 22)
         if changed:
@@ -142,7 +143,7 @@ def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], 
     if order.fault is not None and not obx.raw(14):
         raise Invalid("the time of its order cannot be read", path=obx.path(5), code=order.fault.code)
     concept, code = _code(reading, obx)
-    given = reading.message.part(obx.raw(11), 1).upper() or order.status
+    given = reading.words.part(obx.raw(11), 1).upper() or order.status
     status = STATUSES.get(given, "") if given else "unknown"
     if not status:
         raise Invalid("the status of the result is not one that can be taken", path=obx.path(11), code="status-unfit")
@@ -162,7 +163,7 @@ def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], 
 
 def _code(reading: Reading, obx: Segment) -> tuple[Concept, dict[str, Any]]:
     """The concept of OBX-3 by both of its triplets, and the code to show. Raises `Invalid`, or `_NoConcept`."""
-    found = _meaning(tuple(reading.message.texts(obx.fields[3])[:6]), reading.known.ura)
+    found = _meaning(reading.words, obx.raw(3), reading.known.ura)
     if isinstance(found, str):
         if found == "no-concept":
             raise _NoConcept
@@ -179,18 +180,18 @@ _WHY: Final = {
 }
 
 
-def _triplets(texts: tuple[str, ...]) -> list[tuple[str, str, str]]:
+def _triplets(texts: list[str]) -> list[tuple[str, str, str]]:
     padded = (*texts, "", "", "", "", "", "")
     return [(padded[i], padded[i + 1], padded[i + 2]) for i in (0, 3) if padded[i]]
 
 
 @lru_cache(maxsize=4096)
-def _meaning(texts: tuple[str, ...], ura: str) -> tuple[Concept, list[dict[str, Any]], str] | str:
-    """Concept, codings and text for the components of an OBX-3, or the code of the reason why there are none.
+def _meaning(words: Words, raw: str, ura: str) -> tuple[Concept, list[dict[str, Any]], str] | str:
+    """Concept, codings and text for an OBX-3, or the code of the reason why there are none; the same for every message written alike.
 
     Every triplet is read: two that disagree are not guessed between.
     """
-    triplets = _triplets(texts)
+    triplets = _triplets(words.texts(raw))
     found = {name for code, _, system in triplets if (name := _name(code, system))}
     if any(not _is_local(system) and codes.swapped(system, code) for code, _, system in triplets):
         return "code-swapped"
@@ -225,7 +226,7 @@ def _name(code: str, system: str) -> str:
 def _sub(reading: Reading, obx: Segment) -> str:
     """OBX-4 without leading zeros: 1 and 01 are one fetus."""
     raw = obx.raw(4)
-    return (reading.message.part(raw, 1).upper().lstrip("0") or "0") if raw else ""
+    return (reading.words.part(raw, 1).upper().lstrip("0") or "0") if raw else ""
 
 
 def _effective(reading: Reading, order: Order, obx: Segment, paths: dict[str, str]) -> Moment | None:
@@ -243,7 +244,7 @@ def _value(reading: Reading, concept: Concept, obx: Segment, given: str, paths: 
     if not raw or given in ("X", "N"):
         return None
     try:
-        value = read_value(reading.message, concept, obx.raw(2).strip().upper(), raw, obx.raw(6), reading.local_system("value"))
+        value = read_value(reading.words, concept, obx.raw(2).strip().upper(), raw, obx.raw(6), reading.local_system("value"))
     except Invalid as refusal:
         raise Invalid(refusal.public, path=obx.path(6 if refusal.code.startswith("unit-") else 5), code=refusal.code) from None
     obx.used |= 1 << 5
@@ -300,7 +301,8 @@ def _panel(reading: Reading, upper: Result, lower: Result) -> Result:
         components.append(half)
     code = {"coding": [dict(_PANEL.codings[0].fhir())], "text": _PANEL.title_nl}
     value = ("component", components) if components else None
-    return Result(upper.segment, [*upper.notes, *lower.notes], _PANEL, code, status, value, "", upper.effective, upper.sub, paths, panel=True)
+    notes = [*upper.notes, *lower.notes]
+    return Result(upper.segment, notes, _PANEL, code, status, value, "", upper.effective, upper.sub, paths, panel=True)
 
 
 def _half(result: Result) -> dict[str, Any]:
@@ -381,12 +383,12 @@ def _fact(reading: Reading, order: Order, result: Result, identity: tuple[str, .
 
 def _add_remarks(reading: Reading, result: Result, target: dict[str, Any]) -> None:
     """Interpretation and reference range, on an Observation or on one component of it."""
-    obx, message = result.segment, reading.message
-    if (flag := message.part(obx.raw(8), 1).upper()) and flag in INTERPRETATIONS:
+    obx, words = result.segment, reading.words
+    if (raw := obx.raw(8)) and (flag := words.part(raw, 1).upper()) in INTERPRETATIONS:
         target["interpretation"] = [{"coding": [{"system": _TERMS + "v3-ObservationInterpretation", "code": flag}]}]
         result.paths["interpretation"] = obx.paths[8]
         obx.used |= 1 << 8
-    if span := message.part(obx.raw(7), 1):
+    if (raw := obx.raw(7)) and (span := words.part(raw, 1)):
         target["referenceRange"] = [{"text": span}]
         result.paths["referenceRange.0.text"] = obx.paths[7]
         obx.used |= 1 << 7
@@ -394,7 +396,7 @@ def _add_remarks(reading: Reading, result: Result, target: dict[str, Any]) -> No
 
 def _add_method(reading: Reading, result: Result, resource: dict[str, Any]) -> None:
     raw = result.segment.raw(17)
-    if method := reading.message.part(raw, 2) or reading.message.part(raw, 1):
+    if raw and (method := reading.words.part(raw, 2) or reading.words.part(raw, 1)):
         resource["method"] = {"text": method}
         result.paths["method.text"] = result.segment.paths[17]
         result.segment.used |= 1 << 17
@@ -403,7 +405,7 @@ def _add_method(reading: Reading, result: Result, resource: dict[str, Any]) -> N
 def _add_notes(reading: Reading, notes: list[Segment], resource: dict[str, Any], paths: dict[str, str]) -> None:
     found: list[dict[str, str]] = []
     for segment in notes:
-        lines = [reading.message.text(r) for r in reading.message.repetitions(segment.take(3))]
+        lines = [reading.words.text(r) for r in reading.words.repetitions(segment.take(3))]
         if text := "\n".join(filter(None, lines)):
             paths[f"note.{len(found)}.text"] = segment.path(3)
             found.append({"text": text})

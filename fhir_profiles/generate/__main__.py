@@ -26,7 +26,11 @@ def main() -> None:
     """Read the definitions, write the file, say how large it became."""
     parser = argparse.ArgumentParser(prog="fhir_profiles.generate", description=__doc__)
     parser.add_argument("--definitions", type=Path, required=True, help="folder with profiles-types.json and the other R4 files")
-    text = generated(parser.parse_args().definitions)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the file is not what it should be")
+    arguments = parser.parse_args()
+    text = generated(arguments.definitions)
+    if arguments.check:
+        sys.exit(TARGET.read_text(encoding="ascii") != text)
     TARGET.write_text(text, encoding="ascii")
     sys.stdout.write(f"{TARGET.name}: {len(text)} bytes, {text.count(chr(10)) - 2} definitions\n")
 

@@ -91,7 +91,9 @@ class SchemaBuilder:
                 code = "id"
             elif element["path"] == "Extension.url":
                 code = "uri"
-            yield Option(key, self._value(code, element, children), code in PRIMITIVES and code != "xhtml")
+            # An id and the url of an extension are attributes in XML: they carry no extension of their own.
+            extensible = code in PRIMITIVES and code != "xhtml" and kind["code"] != _FHIRPATH_STRING
+            yield Option(key, self._value(code, element, children), extensible)
 
     def _value(self, code: str, element: Json, children: dict[str, list[Json]]) -> Schema:
         if code in PRIMITIVES:

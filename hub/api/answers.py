@@ -23,6 +23,7 @@ from fhir_profiles.errors import BirthCareError, Refused, TooLarge, Unavailable,
 
 FHIR_JSON: Final = "application/fhir+json; fhirVersion=4.0"
 STU3_JSON: Final = "application/fhir+json; fhirVersion=3.0"
+REASON_SYSTEM: Final = "http://ooievaar.example/fhir/CodeSystem/reason"
 RETRY_AFTER_S: Final = "5"
 
 
@@ -58,7 +59,7 @@ def to_operation_outcome(error: BirthCareError) -> dict[str, Any]:
     """The fault as an OperationOutcome; only `public` is told, never the cause."""
     issue: dict[str, Any] = {"severity": "error", "code": error.issue, "diagnostics": error.public}
     if error.code != error.issue:
-        issue["details"] = {"coding": [{"system": "urn:ooievaar:reason", "code": error.code}]}
+        issue["details"] = {"coding": [{"system": REASON_SYSTEM, "code": error.code}]}
     if error.path:
         issue["expression"] = [error.path]
     return {"resourceType": "OperationOutcome", "issue": [issue]}

@@ -39,7 +39,7 @@ _RULES: Final = (
 def capability_statement(base_url: str, date: str) -> bytes:
     """The R4 statement (metadata). `base_url` ends in /fhir; `date` is when the server started."""
     return orjson.dumps(_statement(base_url, date, "4.0.1", {
-        "software": {"name": "Ooievaar"},
+        "software": {"name": "Ooievaar"}, "format": ["application/fhir+json", "json"],
         "implementation": {"description": "Ooievaar, hub voor de geboortezorg", "url": base_url},
         "rest": [{"mode": "server", "documentation": _RULES, "security": _security("http://terminology.hl7.org/CodeSystem/restful-security-service"),
                   "resource": [_resource(base_url, name) for name in sorted(INTERACTIONS)]}],
@@ -49,7 +49,7 @@ def capability_statement(base_url: str, date: str) -> bytes:
 def stu3_statement(base_url: str, date: str) -> bytes:
     """The STU3 statement of the intake. `base_url` ends in /fhir-stu3."""
     return orjson.dumps(_statement(base_url, date, "3.0.2", {
-        "software": {"name": "Ooievaar"}, "acceptUnknown": "extensions",
+        "software": {"name": "Ooievaar"}, "acceptUnknown": "extensions", "format": ["application/fhir+json", "application/fhir+xml"],
         "implementation": {"description": "Ooievaar, aanleveren van Geboortezorg-berichten", "url": base_url},
         "rest": [{"mode": "server", "security": _security("http://hl7.org/fhir/restful-security-service"),
                   "documentation": f"POST [base] takes a transaction Bundle of at most 20 MB from a registered system ({URA_SYSTEM}).",
@@ -59,7 +59,7 @@ def stu3_statement(base_url: str, date: str) -> bytes:
 
 def _statement(base_url: str, date: str, version: str, rest: dict[str, Any]) -> dict[str, Any]:
     return {"resourceType": "CapabilityStatement", "url": f"{base_url}/metadata", "status": "active", "date": date, "kind": "instance",
-            "fhirVersion": version, "format": ["application/fhir+json", "json"], **rest}
+            "fhirVersion": version, **rest}
 
 
 def _security(system: str) -> dict[str, Any]:

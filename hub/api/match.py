@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from fhir_profiles.codes import BY_NAME, system_of
+from fhir_profiles.dates import is_date_time
 from fhir_profiles.errors import Invalid
 from hub.api.elements import Fhir, moments
 from hub.api.resources import PLAN_SYSTEM
@@ -68,7 +69,8 @@ def date_range(text: str) -> tuple[str, Span]:
     """The prefix and the span of a date parameter. Raises `Invalid`."""
     found = _DATE.fullmatch(text)
     # A plus in an address means a space; a zone that came in so is meant.
-    span = moments(found.group(2).replace(" ", "+")) if found else None
+    when = found.group(2).replace(" ", "+") if found else ""
+    span = moments(when) if is_date_time(when) else None
     if found is None or span is None:
         raise Invalid("a date is 2026, 2026-03, 2026-03-12, or has a time and zone; a prefix may go before it", code="search-date")
     return found.group(1) or "eq", span

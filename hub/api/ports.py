@@ -26,6 +26,10 @@ class Answer(Protocol):
     def content_type(self) -> str:
         """Its media type."""
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Further headers."""
+
 
 class Intake(Protocol):
     """Where a practice's message goes. `client_id` comes from the token and alone tells which organisation sends."""

@@ -67,7 +67,7 @@ class Stu3:
             raise Unsupported("a message is not compressed", code="content-encoding")
         body = await self._body(headers.get(b"content-length"), receive)
         found = await self._parts.intake.post(content_type, body, caller.asker.vendor, caller.network, caller.trace)
-        return Response(found.body, found.status, media_type=found.content_type)
+        return Response(found.body, found.status, dict(found.headers), found.content_type)
 
     def _may_send(self, caller: Caller) -> None:
         """Only a system, and only for the organisation that is registered for it."""

@@ -66,9 +66,9 @@ def map_file(path: Path, mappings: Sequence[Mapping], now: str, wanted: str = ""
 
 def _fill(outcome: FileOutcome, mapped: Mapped, source: str) -> None:
     people = {p.local: _local_id(p.local) for p in mapped.people}
-    names = names_of(source, people, {p.local: p.kind for p in mapped.people}, mapped.facts)
+    names = names_of(source, "", people, {p.local: p.kind for p in mapped.people}, mapped.facts)
     for fact in mapped.facts:
-        resource = finish(fact, identity_of(source, fact), names)
+        resource = finish(fact, identity_of(source, "", fact), names)
         found = check.problems(resource)
         if found:
             outcome.refused.append({"path": fact.paths.get(found[0].path, found[0].path), "reason": f"does not fit FHIR R4: {found[0].expected}"})

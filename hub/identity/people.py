@@ -89,7 +89,7 @@ class Identities:
         dossiers: dict[str, str] = {}
         links: list[Link] = []
         for dossier in mapped.dossiers:
-            dossier_id = digest("dossier", source, *dossier.key)
+            dossier_id = digest("dossier", source, subject, *dossier.key)
             outcome = join(state, subject, dossier_id, _said(dossier))
             if dossier_id not in state.dossiers:
                 links.append(Link(dossier_id, outcome.episode, outcome.why))

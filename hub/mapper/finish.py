@@ -25,20 +25,22 @@ _SUBJECT_ELEMENT: Final = {
 class Names:
     """The ids behind the local names of one message: people, and facts that others refer to."""
 
-    source: str
     people: Mapping[str, str]
     kinds: Mapping[str, str]
     facts: Mapping[str, tuple[str, str]]
 
 
-def names_of(source: str, people: Mapping[str, str], kinds: Mapping[str, str], facts: tuple[Fact, ...]) -> Names:
+def names_of(source: str, subject: str, people: Mapping[str, str], kinds: Mapping[str, str], facts: tuple[Fact, ...]) -> Names:
     """Gather the names before any resource is finished, so that the order of facts does not matter."""
-    return Names(source, people, kinds, {f.local: (str(f.resource["resourceType"]), identity_of(source, f)) for f in facts if f.local})
+    return Names(people, kinds, {f.local: (str(f.resource["resourceType"]), identity_of(source, subject, f)) for f in facts if f.local})
 
 
-def identity_of(source: str, fact: Fact) -> str:
-    """What knows the resource again: the sender, the kind and the sender's own way to tell it apart. 32 hexadecimal characters."""
-    return digest(source, str(fact.resource["resourceType"]), fact.concept, *fact.identity)
+def identity_of(source: str, subject: str, fact: Fact) -> str:
+    """What knows the resource again: the sender, the woman, the kind and the sender's own way to tell it apart. 32 hexadecimal characters.
+
+    The woman is part of it, so that two women whose sender numbers things alike ("second pregnancy") never share a resource.
+    """
+    return digest(source, subject, str(fact.resource["resourceType"]), fact.concept, *fact.identity)
 
 
 def finish(fact: Fact, identity: str, names: Names) -> dict[str, Any]:

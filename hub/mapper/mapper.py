@@ -188,8 +188,8 @@ class Mapper:
             return None, None, []
         resolved = self.identities.resolve(message.source, message.mapped)
         kinds = {p.local: p.kind for p in message.mapped.people}
-        names = names_of(message.source, resolved.people, kinds, message.mapped.facts)
-        return resolved, names, [identity_of(message.source, fact) for fact in message.mapped.facts]
+        names = names_of(message.source, resolved.subject, resolved.people, kinds, message.mapped.facts)
+        return resolved, names, [identity_of(message.source, resolved.subject, fact) for fact in message.mapped.facts]
 
     def _events(self, message: _Message, resolved: Resolved | None, names: Names | None, identities: list[str], memory: Memory,
                 now: str) -> list[Envelope]:

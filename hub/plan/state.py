@@ -20,7 +20,7 @@ import orjson
 from hub.log.envelope import WITHDRAWN, Envelope
 from hub.plan.section import Item
 
-LEAF: Final = 96
+LEAF: Final = 64
 """Events in a leaf before it splits. Measured: larger leaves cost each message more, smaller ones cost each read more."""
 
 _DEEPEST: Final = 20
@@ -59,12 +59,14 @@ def place_of(event: Envelope) -> bytes:
 def line_of(place: bytes, event: Envelope, item: Item) -> bytes:
     """The event as one line of JSON. `about` is left empty where it is the woman herself."""
     origin = event.origin
-    return orjson.dumps([
+    line = orjson.dumps([
         place.decode(), event.identity, event.version, event.type == WITHDRAWN or item.get("status") == "entered-in-error",
         event.recorded, event.source, "" if event.about == event.subject else event.about, event.effective, event.concept,
         event.sensitivity,
         origin.place, origin.mapping, item,
     ])
+    # orjson hands out its whole buffer, 4 kB for any small text; lines are kept by the thousand, so we keep a copy of the right size.
+    return bytes(memoryview(line))
 
 
 def add(lines: Lines, place: bytes, line: bytes) -> bool:

@@ -90,7 +90,8 @@ def week_axis(weeks: Sequence[float]) -> Axis:
 def day_axis(days: Sequence[float], name: Callable[[float], str]) -> Axis:
     """An axis in days around these values, never more than seven ticks."""
     low, high = min(days), max(max(days), min(days) + 6)
-    step = math.ceil((high - low) / 6)
+    # Some room to the right, for the label of the last point.
+    step = math.ceil((high - low) * 1.06 / 6)
     return Axis(low, low + 6 * step, step, name)
 
 
@@ -100,7 +101,7 @@ def _scale(values: Sequence[float], fewest: int) -> _Scale:
     span = max(high - low, abs(high) * 0.1, 1e-6)
     rough = span / fewest
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough)
+    step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough * (1 - 1e-9))
     bottom, top = math.floor((low - span * 0.08) / step) * step, math.ceil((high + span * 0.08) / step) * step
     return _Scale(bottom, top, step)
 

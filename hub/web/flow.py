@@ -43,8 +43,13 @@ def _source(i: int, source: SourceStatus, middle: float, count: int, height: flo
     y = middle + (i - (count - 1) / 2) * 58
     works = source.state in ("running", "slow")
     sub = _sub(source, today)
-    node = _node(0, y - 23, 190, source.name if len(source.name) <= 24 else source.name[:23] + "…", sub)
+    node = _node(0, y - 23, 190, _fitting(source.name), sub)
     return _pipe(f"M190 {y:g}C240 {y:g} 230 {middle:g} 290 {middle:g}", works) + node
+
+
+def _fitting(name: str) -> str:
+    name = name if len(name) <= 22 else words.short_name(name)
+    return name if len(name) <= 22 else name[:21] + "…"
 
 
 def _sub(source: SourceStatus, today: date) -> str:

@@ -36,8 +36,16 @@ class Names:
     known: dict[str, str]
 
     def of(self, source: str) -> str:
-        """The name of a source."""
+        """The name of a source, in full."""
         return self.known.get(source, source)
+
+    def short(self, source: str) -> str:
+        """The same for a source tag of a professional: De Lepelaar, Rijnoever."""
+        return words.short_name(self.of(source))
+
+    def for_her(self, source: str) -> str:
+        """The same in her words: praktijk De Lepelaar, Ziekenhuis Rijnoever."""
+        return words.name_for_her(self.of(source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,9 @@ def days_pregnant(plan: Plan, today: date) -> int | None:
 
 
 def conflicts(plan: Plan) -> list[Line]:
-    """Every line on which sources disagree."""
-    return [line for section in plan.sections.values() for line in section.lines if line.conflict]
+    """Every line on which sources disagree; after a loss no longer about when she is due."""
+    lines = [line for section in plan.sections.values() for line in section.lines if line.conflict]
+    return [line for line in lines if plan.phase != "loss" or line.concept not in COUNTS_WEEKS]
 
 
 def line_of(plan: Plan, section: str, concept: str) -> Line | None:
@@ -176,8 +185,8 @@ def _chart(plan: Plan, name: str, title: str, sentence: str, unit: str, values: 
               for v, numbers, label in spots if v.status != "withdrawn" and (when := words.day(v.effective)) is not None]
     picture = _picture(name, title, points, due) if points else None
     rows = tuple(Row(_at(plan, v, today) if due else "", words.short(v.effective, today), v.text, tuple(e.text for e in v.earlier),
-                     v.status == "withdrawn", names.of(v.source)) for v in reversed(values))
-    marks = tuple((charts.key_mark(i), names.of(source)) for i, source in enumerate(order)) if name == "hb" and len(order) > 1 else ()
+                     v.status == "withdrawn", names.short(v.source)) for v in reversed(values))
+    marks = tuple((charts.key_mark(i), names.short(source)) for i, source in enumerate(order)) if name == "hb" and len(order) > 1 else ()
     return Chart(name, title, sentence, picture, unit, due is not None, marks, rows)
 
 
@@ -199,7 +208,7 @@ def _at(plan: Plan, value: Value, today: date) -> str:
     """When, in weeks while the plan counts them, else as a day."""
     due, when = words.day(plan.due), words.day(value.effective)
     if due is None or when is None or plan.phase == "loss":
-        return words.short(value.effective, today)
+        return ("vandaag " if when == today else "") + words.short(value.effective, today)
     return words.gestation(words.gestation_days(when, due))
 
 

@@ -66,6 +66,35 @@ def enumeration(items: list[str]) -> str:
     return items[0] if len(items) == 1 else " en ".join((", ".join(items[:-1]), items[-1])) if items else ""
 
 
+_GENERIC: Final = ("Verloskundigenpraktijk ", "Verloskundige praktijk ", "Praktijk ", "Ziekenhuis ")
+
+
+def short_name(organisation: str) -> str:
+    """An organisation without the word that says what it is: De Lepelaar, Rijnoever."""
+    for word in _GENERIC:
+        if organisation.startswith(word):
+            return organisation[len(word):]
+    return organisation
+
+
+def name_for_her(organisation: str) -> str:
+    """An organisation as she calls it: praktijk De Lepelaar; a hospital in full."""
+    for word in _GENERIC[:2]:
+        if organisation.startswith(word):
+            return "praktijk " + organisation[len(word):]
+    return organisation
+
+
+def soft(text: str) -> str:
+    """The text with places where a long Dutch word may break on a narrow screen."""
+    for tail in _TAILS:
+        text = text.replace(tail, "\u00ad" + tail)
+    return text
+
+
+_TAILS: Final = ("praktijk", "zwangerschap", "menstruatie", "frequentie", "ontsluiting")
+
+
 def number(value: int) -> str:
     """A count with a thin gap between thousands: 6 353."""
     return f"{value:,}".replace(",", " ")

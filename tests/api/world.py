@@ -5,8 +5,8 @@ Noor's plan holds values of two sources, one corrected and one that disagrees; S
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from hub.database import open_sqlite
 from hub.door import Door, Related
 from hub.log.envelope import Envelope
 from hub.plan.read import PlanReader
-from tests.plan.cases import EARLIER, HIX, KEK, NAMES, NOW, Hub, coded, dossier, encounter, event, observed
+from tests.plan.cases import EARLIER, HIX, NAMES, NOW, Hub, coded, dossier, encounter, event, observed
 
 PSEUDONYMS = b"p" * 32
 NOOR, SAMIRA, LOTTE = (str(pseudonym_of(Bsn(bsn), PSEUDONYMS)) for bsn in ("999990019", "999990020", "999990032"))
@@ -82,6 +82,7 @@ class Said:
     status: int
     body: bytes
     content_type: str = "application/fhir+json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Letterbox:
@@ -111,7 +112,6 @@ class World:
 def build(folder: Path) -> World:
     """A hub with the plans of Noor and Samira. The caller stops the trail."""
     hub = Hub(open_sqlite(folder / "hub.db", ("hub",)), open_sqlite(folder / "keys.db", ("keys",)))
-    assert hub.keyring.secret("x") and KEK
     hub.given(*noors_events(), *samiras_events())
     audit = open_sqlite(folder / "audit.db", ("audit",))
     protect(audit)
@@ -123,8 +123,9 @@ def build(folder: Path) -> World:
     door = Door(hub.database, Relations(hub.reader), consents, trail, hub.reader, load_policies(), Where("test"), lambda: CLOCK)
     letterbox = Letterbox()
     keys = StaticKeys({"keys": [{**KEY.as_dict(private=False), "kid": "k", "alg": "ES256"}]})
+    tokens = Tokens(ISSUER, AUDIENCE, keys, PSEUDONYMS, lambda: CLOCK.timestamp())
     parts = Parts(
-        tokens=Tokens(ISSUER, AUDIENCE, keys, PSEUDONYMS, lambda: CLOCK.timestamp()), door=door, base_url=BASE, clock=lambda: CLOCK, names=NAMES,
+        tokens=tokens, door=door, base_url=BASE, clock=lambda: CLOCK, names=NAMES,
         intake=letterbox, clients={"praktijk": "00700001"}, checks={"database": lambda: True},
         samples=lambda: [Sample("ooievaar_received_total", "counter", "Messages received.", 3, {"source": 'a"b\\c\nd'}),
                          Sample("ooievaar_backlog", "gauge", "Messages that wait.", 0.5)],
@@ -154,7 +155,7 @@ def noors_events() -> list[Envelope]:
             {"code": coded("271650006", "onder"), "valueQuantity": {"value": 76, "unit": "mm[Hg]", "code": "mm[Hg]"}},
         ]}, effective="2026-05-11", **n),
         event("allergy", {"resourceType": "AllergyIntolerance", "code": {"text": "<script>alert('x')</script> & penicilline"}}, **n),
-        event("medication", {"resourceType": "MedicationStatement", "status": "active", "medicationCodeableConcept": {"text": "foliumzuur"}}, **n),
+        event("medication", {"resourceType": "MedicationStatement", "medicationCodeableConcept": {"text": "foliumzuur"}}, **n),
         event("problem", {"resourceType": "Condition", "code": {"text": "astma"}, "clinicalStatus": coded("inactive", "")}, **n),
         event("procedure", {"resourceType": "Procedure", "status": "completed", "code": {"text": "curettage"}}, effective="2020", **n),
         observed("fetal-heart-rate", 140, "/min", about="f" * 32, **n),

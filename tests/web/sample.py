@@ -35,7 +35,7 @@ def pressure(day: str, high: int, low: int, source: str) -> Value:
 
 def _measurements() -> SectionView:
     wrong = value("haemoglobin", "6,0 mmol/L", HIX, "2026-11-18T12:40:00+01:00", number=6.0, unit="mmol/L")
-    hb = [value("haemoglobin", "7,4 mmol/L", PRACTICE, "2026-05-12", number=7.4, unit="mmol/L"),
+    hb = [value("haemoglobin", "7,4 mmol/L", PRACTICE, "2026-07-02", number=7.4, unit="mmol/L"),
           value("haemoglobin", "6,9 mmol/L", HIX, "2026-09-03T09:15:00+02:00", number=6.9, unit="mmol/L"),
           value("haemoglobin", "6,6 mmol/L", HIX, "2026-11-18T12:40:00+01:00", number=6.6, unit="mmol/L", status="corrected", earlier=(wrong,),
                 recorded="2026-11-18T13:05:00.000Z", origin="received:hix:4112", path="OBX[4]-5", mapping="hix@3")]
