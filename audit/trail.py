@@ -202,7 +202,7 @@ class Trail:
                              "ON CONFLICT (subject) DO UPDATE SET seq = audit_head.seq + excluded.seq RETURNING subject, seq")
         return {subject: seq - counts[subject] for subject, seq in heads}
 
-    def _insert(self, tx: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]], rest: str) -> Sequence[Row[Any]]:
+    def _insert(self, tx: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]], rest: str) -> Sequence[Any]:
         """One statement for all rows, straight to the driver: this runs at every read of a plan, and building costs more than doing."""
         row = f"({', '.join(['?' if self._database.is_sqlite else '%s'] * len(columns))})"
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * len(rows))} {rest}"  # noqa: S608  # names of ours

@@ -74,7 +74,8 @@ class FetchedKeys:
     When fetching fails, the keys at hand go on for `max_age_s` more, and then nothing is trusted. Calls may block as `fetch` does.
     """
 
-    def __init__(self, fetch: Callable[[], Mapping[str, Any]], clock: Callable[[], float], *, max_age_s: float = 600, wait_s: float = 30) -> None:
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]], clock: Callable[[], float], *,
+                 max_age_s: float = 600, wait_s: float = 30) -> None:
         self._fetch, self._clock, self._max_age, self._wait = fetch, clock, max_age_s, wait_s
         self._keys: dict[str, tuple[Key, str]] = {}
         self._fetched = self._tried = float("-inf")
@@ -95,7 +96,7 @@ class FetchedKeys:
         self._tried = now
         try:
             self._keys = _pinned(self._fetch())
-        except Exception:  # noqa: BLE001  # whatever a neighbour's answer does, the keys at hand serve until they are too old
+        except Exception:  # whatever a neighbour's answer does, the keys at hand serve until they are too old
             return
         self._fetched = now
 

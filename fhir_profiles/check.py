@@ -39,7 +39,8 @@ _NOT_TEXT: Final = "text that can be written in UTF-8, and keys that are text"
 def problems(resource: object) -> list[Problem]:
     """What is wrong with an R4 resource as parsed JSON; empty when nothing is, at most `MAX_PROBLEMS`.
 
-    Of a resource above 16 kB only the first fault of the schema is told. Takes anything and never raises. Paths begin with the resource type: `Bundle.entry[2].resource.status`.
+    Of a resource above 16 kB only the first fault of the schema is told. Takes anything and never raises. Paths begin with the resource
+    type: `Bundle.entry[2].resource.status`.
     """
     if not _known_type(resource):
         return [_UNKNOWN_TYPE]

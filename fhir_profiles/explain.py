@@ -19,7 +19,7 @@ _PRIMITIVES: Final = {
     "code": "a code: text without blanks around or doubled within it",
     "date": "a date that exists: YYYY, YYYY-MM or YYYY-MM-DD",
     "dateTime": "a date that exists: YYYY, YYYY-MM, YYYY-MM-DD, or with a time to the second and a zone",
-    "decimal": "a number, not text",
+    "decimal": "a number of at most 18 digits before the point, not text",
     "id": "an id: 1 to 64 letters, digits, - or .",
     "instant": "a moment that exists: YYYY-MM-DDThh:mm:ss with a zone",
     "integer": "a whole number of 32 bits, without a decimal point",

@@ -29,7 +29,7 @@ def faults(resource: Json) -> Iterator[Fault]:
 
 def local_faults(resource: Json) -> Iterator[Fault]:
     """References to a contained resource that is not there (ref-1). Only looked at when some reference begins with `#`."""
-    ids = {_get(inner, "id") for inner in _items(resource, "contained")}
+    ids = [_get(inner, "id") for inner in _items(resource, "contained")]  # No set: an id may be anything here.
     for text in _local_references(resource):
         if text != "#" and text[1:] not in ids:
             yield "contained", "the contained resource that a reference names (ref-1)"

@@ -70,8 +70,6 @@ def _parsed(text: str, exact: bool) -> Any:
         raise Invalid("this is not JSON", path=f"{fault.lineno}:{fault.colno}", code="json-syntax") from None
     except RecursionError:
         raise TooLarge(f"more than {MAX_DEPTH} levels", code="json-depth") from None
-    except ValueError:  # CPython refuses integers of more than 4,300 digits.
-        raise TooLarge("a number with too many digits", code="json-number") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -97,14 +95,21 @@ def _bounded(text: str) -> Decimal:
     return value
 
 
+def _int(text: str) -> int:
+    """Within 64 bits: what is larger cannot be written again by the rest of the hub, and counts nothing in birth care."""
+    if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**63:
+        raise TooLarge("a whole number of more than 64 bits", code="json-number")
+    return value
+
+
 def _float(text: str) -> float:
     if len(text) < 20 and "e" not in text and "E" not in text:
         return float(text)
     return float(_bounded(text))
 
 
-_PLAIN: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant, parse_float=_float)
-_EXACT: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant, parse_float=_bounded)
+_PLAIN: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant, parse_float=_float, parse_int=_int)
+_EXACT: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant, parse_float=_bounded, parse_int=_int)
 
 
 def _refuse_depth(value: Any) -> None:
@@ -118,7 +123,7 @@ def _refuse_depth(value: Any) -> None:
             for child in (node.values() if type(node) is dict else node if type(node) is list else ())
             if type(child) is dict or type(child) is list
         ]
-        if depth > MAX_DEPTH and level:
+        if depth == MAX_DEPTH and level:
             raise TooLarge(f"more than {MAX_DEPTH} levels", code="json-depth")
 
 

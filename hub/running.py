@@ -256,7 +256,7 @@ async def _up(settings: Settings, stores: Stores, stop: Stop) -> int:
         if settings.demo and settings.simulators:
             from hub.story import play
 
-            telling = asyncio.create_task(play(settings, server.port, practice, intake, stores, stop))
+            telling = asyncio.create_task(play(settings, server.port, intake, stores))
             stack.callback(telling.cancel)
         calm_garbage_collector()
         _say(settings, server.port)

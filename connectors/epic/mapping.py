@@ -154,7 +154,8 @@ class _Page:
                if m.concept in ("due-date", "due-date-definitive") and text(m.draft.resource.get("valueDateTime"))]
         counted = {m.draft.resource["valueInteger"] for m in said if m.concept == "gravidity" and "valueInteger" in m.draft.resource}
         resource = pregnancy.draft.resource
-        status = next((text(c.get("code")) for c in dicts(resource.get("clinicalStatus", {}).get("coding"))), "active")
+        clinical = resource.get("clinicalStatus")
+        status = next((text(c.get("code")) for c in dicts(clinical.get("coding"))), "active") if isinstance(clinical, dict) else "active"
         ended = text(resource.get("abatementDateTime")) or start_of(resource.get("abatementPeriod"))
         return Dossier(
             pregnancy.local, ("Condition", str(pregnancy.entry.resource["id"])), "active" if status in ("active", "recurrence",

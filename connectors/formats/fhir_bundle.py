@@ -71,10 +71,14 @@ class Index:
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         self.entries = entries
         self._names: dict[str, Entry | None] = {}
+        known: dict[int, set[str]] = {}
         for entry in entries:
-            for name in set(_names_of(entry)):
-                # The same name for two entries: whoever uses it means neither for certain.
-                self._names[name] = None if name in self._names else entry
+            known[entry.place] = set(_names_of(entry))
+            for name in known[entry.place]:
+                held = self._names.get(name, entry)
+                # The same name for two entries: whoever uses it means neither for certain, unless both carry one full identifier.
+                same = held is not None and any("|" in shared for shared in known[held.place] & known[entry.place])
+                self._names[name] = held if same or name not in self._names else None
         for entry in entries:
             if entry.full_url:
                 self._names[entry.full_url] = entry

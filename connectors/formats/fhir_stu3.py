@@ -100,7 +100,7 @@ def draft_of(resource: dict[str, Any], at: str, today: str) -> Draft:
 
 def _check_status(resource: dict[str, Any], at: str) -> None:
     known = _STATUS.get(resource["resourceType"])
-    if known is not None and resource.get("status") not in known:
+    if known is not None and text(resource.get("status")) not in known:
         raise Invalid("a status is missing or not one of the standard's", path=f"{at}.status", code="status-unknown")
 
 
@@ -121,7 +121,9 @@ def _take_extensions(draft: Draft) -> None:
         if text(extension.get("url")).lower() in FOCUS_URLS:
             value = extension.get("valueReference")
             if isinstance(value, dict) and text(value.get("reference")):
-                draft.focus = Ref("focus.0", value["reference"], f"{draft.at}.extension[{place}].valueReference.reference")
+                at = f"{draft.at}.extension[{place}]"
+                draft.focus = Ref("focus.0", value["reference"], f"{at}.valueReference.reference")
+                draft.paths["focus.0.extension"] = f"{at}.url"
     draft.take("extension")
 
 
@@ -130,7 +132,7 @@ def _condition(draft: Draft) -> None:
         code = draft.source.get(name)
         if code is None or (name == "verificationStatus" and code == "unknown"):
             continue
-        if code not in known:
+        if text(code) not in known:
             raise Invalid("a status is not one of the standard's", path=f"{draft.at}.{name}", code="status-unknown")
         if name == "clinicalStatus" and draft.source.get("verificationStatus") == "entered-in-error":
             # R4 has no clinical status on what was entered in error (con-5).

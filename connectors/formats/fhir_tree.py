@@ -278,8 +278,6 @@ class Account:
             if url == SPECIFICATION_URL:
                 self.ignored.append(Left(path, "code-specification"))
                 return
-            if isinstance(url, str) and url.lower() in FOCUS_URLS:
-                self.taken.add(f"{path}.url")
             for key, held in value.items():
                 if reference and key in ("display", "type") and f"{path}.{key}" not in self.taken:
                     self.ignored.append(Left(f"{path}.{key}", "reference-display"))

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from fhir_profiles.errors import Invalid, TooLarge, Unsupported
 from hub.log.received import MAX_MESSAGE
 
-MEDIA_TYPE: Final = "application/hl7-v2"
+MEDIA_TYPE: Final = "x-application/hl7-v2+er7"
 MAX_SEGMENTS: Final = 10_000
 MAX_FIELDS: Final = 1_000
 MAX_REPETITIONS: Final = 1_000

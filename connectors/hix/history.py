@@ -45,7 +45,7 @@ def add_allergy(reading: Reading, al1: Segment) -> None:
     if since:
         resource["recordedDate"] = since.fhir
         paths["recordedDate"] = al1.path(6)
-    identity = ("allergy", *reading.own, *_names_of(code))
+    identity = ("allergy", *_names_of(code))
     reading.facts.append(Fact(resource, WOMAN, identity, reading.version, "allergy", effective=since.fhir if since else "", paths=paths))
 
 
@@ -103,7 +103,7 @@ def _condition(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) 
         resource["onsetDateTime"] = onset.fhir
         paths["onsetDateTime"] = dg1.path(5)
     number = reading.words.part(dg1.raw(20), 1)
-    identity = ("diagnosis", number) if number else ("diagnosis", *reading.own, *_names_of(code), onset.day if onset else "")
+    identity = ("diagnosis", number) if number else ("diagnosis", *_names_of(code), onset.day if onset else "")
     local = f"diagnosis:{dg1.number}"
     dossier = "" if name != "pregnancy" or withdrawn else _open_dossier(reading, dg1, identity, onset.day if onset else "", local)
     reading.facts.append(Fact(resource, WOMAN, identity, reading.version, name, effective=onset.fhir if onset else "", dossier=dossier,

@@ -23,6 +23,9 @@ RULES: Final = {
     "administration": "administration of the hospital (insurance, billing, bed types)",
     "not-needed": "personal data that the plan does not need (GDPR article 5: religion, race, nationality, civil number fields)",
     "explicit-null": "the sender says that the field is empty",
+    "ends-with-discharge": "the end of a visit counts in a discharge (A03) only",
+    "withdrawn": "belongs to a value that the source took back",
+    "no-value": "belongs to a result without a value",
     "waits-with-part": "belongs to a part that waits",
 }
 
@@ -30,7 +33,7 @@ SINGLE: Final = frozenset({"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "MRG"})
 """Segments that occur once: their first occurrence is written without a number (PID-5, not PID[1]-5)."""
 
 _EVERY: Final = range(1, 60)
-_SHARED: Final = 200
+_SHARED: Final = 64
 """Segments of one name up to this number share their paths and answers; a longer message makes its own."""
 
 _IGNORED: Final[dict[str, dict[int, str]]] = {
@@ -41,7 +44,7 @@ _IGNORED: Final[dict[str, dict[int, str]]] = {
             30: "said-twice", **dict.fromkeys((33, 34), "transport")},
     "PD1": dict.fromkeys(_EVERY, "administration"),
     "PV1": {1: "structure", 4: "administration", 5: "identity", 6: "administration", **dict.fromkeys(range(11, 19), "administration"),
-            **dict.fromkeys(range(20, 44), "administration"), **dict.fromkeys(range(46, 60), "administration")},
+            45: "ends-with-discharge", **dict.fromkeys(range(20, 44), "administration"), **dict.fromkeys(range(46, 60), "administration")},
     "PV2": dict.fromkeys(_EVERY, "administration"),
     "IN1": dict.fromkeys(_EVERY, "administration"),
     "IN2": dict.fromkeys(_EVERY, "administration"),
@@ -69,19 +72,20 @@ _ELSEWHERE: Final[dict[str, dict[str, dict[int, str]]]] = {
 class Segment:
     """One segment while it is mapped. `number` counts segments of its name from 1; `used` has bit n set when field n became something.
 
-    An explicit null counts as nothing in `fields`; `nulls` lists those fields.
+    An explicit null counts as nothing in `fields`; `nulls` lists those fields. `rest` names the rule for all fields that became nothing,
+    where the segment as a whole has one (it waits, or its value was taken back).
     """
 
-    __slots__ = ("fields", "name", "nulls", "number", "paths", "used", "waits")
+    __slots__ = ("fields", "name", "nulls", "number", "paths", "rest", "used")
 
     def __init__(self, fields: list[str], number: int, nulls: bool) -> None:
         self.nulls = [n for n, raw in enumerate(fields) if raw == NULL] if nulls else []
         self.fields = ["" if raw == NULL else raw for raw in fields] if self.nulls else fields
         self.name = fields[0]
         self.number = number
-        self.paths = paths_of(self.name, number) if number <= _SHARED else _paths(self.name, number)
+        self.paths = paths_of(self.name, number)
         self.used = 0
-        self.waits = False
+        self.rest = ""
 
     def raw(self, number: int) -> str:
         """Field `number` as it stood; "" when the segment is shorter."""
@@ -105,7 +109,12 @@ def _paths(name: str, number: int) -> tuple[str, ...]:
     return (head, *(f"{head}-{n}" for n in range(1, 60)))
 
 
-paths_of = lru_cache(maxsize=2048)(_paths)
+_shared_paths = lru_cache(maxsize=512)(_paths)
+
+
+def paths_of(name: str, number: int) -> tuple[str, ...]:
+    """Where a segment and its fields stand: ("OBX[2]", "OBX[2]-1", …)."""
+    return _shared_paths(name, number) if number <= _SHARED else _paths(name, number)
 
 
 def segments_of(message: Message) -> list[Segment]:
@@ -119,12 +128,15 @@ def segments_of(message: Message) -> list[Segment]:
     return out
 
 
-@lru_cache(maxsize=2048)
 def _rules(name: str, number: int, about: str) -> tuple[Left | None, ...]:
-    """The ready-made answers for one segment, by field; the same objects for every message, because most fields are always ignored."""
+    """The answer for each field of a segment, None for residue."""
     table = _ELSEWHERE[about].get(name) or _IGNORED.get(name, {})
-    paths = paths_of(name, number) if number <= _SHARED else _paths(name, number)
+    paths = paths_of(name, number)
     return tuple(Left(paths[n], RULES[table[n]], table[n]) if n in table else None for n in range(60))
+
+
+# The same objects for every message, because most fields are always ignored.
+_shared_rules = lru_cache(maxsize=512)(_rules)
 
 
 def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
@@ -134,10 +146,10 @@ def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tup
     for segment in segments:
         if segment.nulls:
             ignored += [_left(segment, n, "explicit-null") for n in segment.nulls]
-        if segment.waits:
-            ignored += [_left(segment, n, "waits-with-part") for n in _open(segment)]
+        if segment.rest:
+            ignored += [_left(segment, n, segment.rest) for n in _open(segment)]
             continue
-        rules = _rules(segment.name, segment.number, about)
+        rules = (_shared_rules if segment.number <= _SHARED else _rules)(segment.name, segment.number, about)
         for n in _open(segment):
             left = rules[n] if n < 60 else None
             if left is not None:

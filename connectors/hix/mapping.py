@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from connectors.contract import Facts, Left, Mapped
@@ -21,7 +22,7 @@ from connectors.hix.people import add_patient, add_related, read_woman
 from connectors.hix.reading import Reading, reading_of
 from connectors.hix.results import add_results
 from connectors.hix.visit import add_visit
-from fhir_profiles.errors import Refused, Unsupported
+from fhir_profiles.errors import Invalid, Refused, Unsupported
 
 _BSN_NEARBY: Final = re.compile(rb"[|~](\d{8,9})\^[^|~\r\n]{0,80}?(?:NNNLD|NLMINBIZA)", re.IGNORECASE)
 _PID_LENGTH: Final = 2_000
@@ -51,9 +52,9 @@ class HixMapping:
         message = hl7v2.parse(body)
         event = _event(message.header)
         reading = reading_of(message, facts)
-        pid = read_woman(reading)
         if event in MERGES:
             return _merge(reading)
+        pid = read_woman(reading)
         if event == "R01":
             add_results(reading)
             return reading.mapped("result")
@@ -114,7 +115,10 @@ def _number_in(path: str) -> int:
 
 def _merge(reading: Reading) -> Mapped:
     """Two numbers turn out to be one woman (A40 and its like): a person decides on that, so the whole event waits."""
+    with suppress(Invalid):
+        # Some of these events name both of them in a PID each; then it is nobody's yet.
+        read_woman(reading)
     for segment in reading.segments:
-        segment.waits = segment.name != "MSH"
+        segment.rest = "" if segment.name == "MSH" else "waits-with-part"
     reading.refused.append(Left("MSH-9", "joining two records of a woman waits for a person to decide", "merge-not-yet"))
     return reading.mapped("person")

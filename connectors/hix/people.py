@@ -39,8 +39,7 @@ def read_woman(reading: Reading) -> Segment:
         raise Invalid("the message is about more than one person", path=segments[-1].path(3), code="two-persons")
     if not bsns and not owns:
         raise Invalid("PID-3 holds no number by which the woman can be known", path=segments[0].path(3), code="no-identifier")
-    reading.own = read[0][1][0] if read[0][1] else ()
-    reading.people.append(Person(WOMAN, "woman", next(iter(bsns), None), reading.own))
+    reading.people.append(Person(WOMAN, "woman", next(iter(bsns), None), read[0][1][0] if read[0][1] else ()))
     return segments[0]
 
 
@@ -96,7 +95,7 @@ def add_patient(reading: Reading, pid: Segment) -> None:
     _put_death(reading, resource, paths, pid)
     if pid.raw(24) in ("Y", "N"):
         _put(resource, paths, pid, 24, "multipleBirthBoolean", pid.raw(24) == "Y")
-    reading.facts.append(Fact(resource, WOMAN, ("patient", *reading.own), reading.version, "patient", local="patient", paths=paths))
+    reading.facts.append(Fact(resource, WOMAN, ("patient",), reading.version, "patient", local="patient", paths=paths))
 
 
 def _put(resource: dict[str, Any], paths: dict[str, str], segment: Segment, number: int, element: str, value: Any) -> None:
@@ -158,7 +157,9 @@ def _name(reading: Reading, repetition: str) -> dict[str, Any]:
     family, *own = [words.text(s) for s in words.subcomponents(parts[0])]
     given = [word for part in parts[1:3] for word in words.text(part).split()]
     prefix, suffix = words.text(parts[4]), words.text(parts[3])
-    family = family or " ".join(filter(None, own[:2]))
+    if not family or own[1:2] == [family]:
+        # Some senders leave the prefix to its own place: "Brink&van den&Brink".
+        family = " ".join(filter(None, own[:2]))
     text = " ".join(filter(None, (prefix, *given, family, suffix)))
     if not text:
         return {}
@@ -270,5 +271,5 @@ def add_related(reading: Reading, nk1: Segment) -> None:
     _put(resource, paths, nk1, 4, "address", _addresses(reading, nk1.raw(4)))
     _put(resource, paths, nk1, 5, "telecom", _telecoms(reading, nk1.raw(5), "home"))
     # NK1 has no number of its own that stays: the relation and a digest of the name know the person again.
-    identity = ("related-person", *reading.own, relation, digest(str(names[0]["text"]).lower()))
+    identity = ("related-person", relation, digest(str(names[0]["text"]).lower()))
     reading.facts.append(Fact(resource, WOMAN, identity, reading.version, "related-person", paths=paths))

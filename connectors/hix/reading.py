@@ -20,15 +20,13 @@ WOMAN = "woman"
 class Reading:
     """Mutable, and never seen outside one call of `to_fhir`.
 
-    `version` is the time of the message in UTC. `own` is the hospital's own number of the woman (authority, number), used in the
-    identity of what has no business identifier of its own; empty when the message has a BSN only.
+    `version` is the time of the message in UTC.
     """
 
     words: Words
     known: Facts
     segments: list[Segment]
     version: str
-    own: tuple[str, ...] = ()
     people: list[Person] = field(default_factory=list)
     dossiers: list[Dossier] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
@@ -37,7 +35,7 @@ class Reading:
     def refuse(self, segment: Segment, number: int, refusal: Refused) -> None:
         """One field cannot be taken and its whole segment waits; the rest of the message goes on."""
         self.refused.append(Left(segment.path(number) if number else segment.paths[0], refusal.public, refusal.code))
-        segment.waits = True
+        segment.rest = "waits-with-part"
         segment.used = 1 << number
 
     def refuse_field(self, segment: Segment, number: int, refusal: Refused) -> None:

@@ -134,7 +134,7 @@ def _add_group(reading: Reading, order: Order, group: list[tuple[Segment, list[S
             number = int(refusal.path.rpartition("-")[2]) if "-" in refusal.path else 5
             reading.refuse(segment, number, refusal)
             for note in notes:
-                note.waits = True
+                note.rest = "waits-with-part"
     used = _pressures(reading, results)
     _add_facts(reading, order, used)
 
@@ -155,6 +155,8 @@ def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], 
     effective = _effective(reading, order, obx, paths)
     withdrawn = status == "entered-in-error"
     value = None if withdrawn else _value(reading, concept, obx, given, paths)
+    if value is None:
+        obx.rest = "withdrawn" if withdrawn else "no-value"
     absent = "" if value is not None or withdrawn else ABSENT_BECAUSE.get(given, "unknown")
     if absent:
         paths["dataAbsentReason"] = obx.paths[11]
@@ -334,7 +336,7 @@ def _add_facts(reading: Reading, order: Order, results: list[Result]) -> None:
 def _identity(reading: Reading, order: Order, result: Result) -> tuple[str, ...]:
     if order.numbers:
         return (*order.numbers, result.concept.name, result.sub)
-    return ("result", *reading.own, result.concept.name, result.sub, result.effective.fhir if result.effective else "")
+    return ("result", result.concept.name, result.sub, result.effective.fhir if result.effective else "")
 
 
 def _told_apart(ready: list[tuple[Result, tuple[str, ...]]]) -> list[tuple[Result, tuple[str, ...]]]:

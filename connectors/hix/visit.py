@@ -36,7 +36,7 @@ def add_visit(reading: Reading, status: str, dossier: str) -> None:
         raise Invalid("PV1 tells neither the number nor the begin of the visit", path=pv1.path(19), code="field-missing")
     resource["serviceProvider"] = reading.organisation()
     _where_and_who(reading, resource, paths, pv1)
-    identity = ("visit", number) if number else ("visit", *reading.own, start)
+    identity = ("visit", number) if number else ("visit", start)
     reading.facts.append(Fact(resource, WOMAN, identity, reading.version, "encounter", effective=start, dossier=dossier, local="visit",
                               paths=paths, withdrawn=status == "entered-in-error"))
 

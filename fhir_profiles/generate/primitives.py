@@ -15,6 +15,7 @@ from fhir_profiles import dates
 Schema = dict[str, Any]
 
 _INT_MAX: Final = 2**31 - 1
+_DECIMAL_MAX: Final = 10**18 - 1  # R4 asks for 18 digits; more cannot be written as JSON by every part of the hub.
 _TEXT: Final = r"^[\t\n\r ]*[^\x00-\x20][^\x00-\x08\x0B\x0C\x0E-\x1F]*$"
 _URI: Final = r"^[^\x00-\x20\xA0]+$"
 _BASE64: Final = r"^(?:\s*[0-9A-Za-z+/]{4})*\s*(?:[0-9A-Za-z+/]{4}|[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)\s*$"
@@ -36,7 +37,7 @@ _PATTERNS: Final[dict[str, str]] = {
 
 PRIMITIVES: Final[dict[str, Schema]] = {
     "boolean": {"type": "boolean"},
-    "decimal": {"type": "number"},
+    "decimal": {"type": "number", "minimum": -_DECIMAL_MAX, "maximum": _DECIMAL_MAX},
     "integer": {"type": "integer", "minimum": -(2**31), "maximum": _INT_MAX},
     "positiveInt": {"type": "integer", "minimum": 1, "maximum": _INT_MAX},
     "unsignedInt": {"type": "integer", "minimum": 0, "maximum": _INT_MAX},

@@ -123,5 +123,3 @@ def _add_demo(commands: _Commands[argparse.ArgumentParser]) -> None:
     token.add_argument("name", metavar="NAME")
 
 
-if __name__ == "__main__":
-    sys.exit(main())

@@ -68,6 +68,8 @@ def settle(tx: Connection, item_id: str, why: str, at: str, *, outcome: Literal[
     row = tx.execute(select(held).where(held.c.id == item_id)).first()
     if row is None:
         raise Missing("no such held part", code="held-missing")
+    # Held in one order, so that of two people who settle the last two parts of a message one sees that the other was first.
+    tx.execute(select(held.c.id).where(held.c.message == row.message).order_by(held.c.id).with_for_update()).all()
     # The condition on the state decides between two people who settle at the same moment.
     ended = tx.execute(
         update(held).where(held.c.id == item_id, held.c.state == WAITING).values(state=outcome, settled_at=at, settled_why=why)
@@ -91,9 +93,8 @@ def _waits(tx: Connection, message: str) -> bool:
 
 def _move(tx: Connection, item: HeldItem) -> None:
     to = ledger.c.recorded if made_events(tx, item.place) else ledger.c.ignored
-    tx.execute(
-        update(ledger).where(ledger.c.source == item.source, ledger.c.day == item.day).values({ledger.c.held: ledger.c.held - 1, to: to + 1})
-    )
+    row = (ledger.c.source == item.source) & (ledger.c.day == item.day)
+    tx.execute(update(ledger).where(row).values({ledger.c.held: ledger.c.held - 1, to: to + 1}))
 
 
 _IN: Final[dict[str, str]] = {"sqlite": "instr(attributes, :origin) > 0", "postgresql": "position(:origin in attributes) > 0"}

@@ -98,7 +98,7 @@ def timeline(sections: Mapping[str, Chapter], dossiers: Iterable[Record] = ()) -
     """Every value of the sections and the beginning and end of every dossier, newest first."""
     entries = [_entry(name, line, value) for name, section in sections.items() for line in section.lines for value in line.history]
     entries += [entry for dossier in dossiers for entry in _dossier(dossier)]
-    return sorted(entries, key=lambda entry: (_when(entry.effective or entry.recorded), entry.recorded, entry.title, entry.text), reverse=True)
+    return sorted(entries, key=lambda e: (_when(e.effective or e.recorded), e.recorded, e.title, e.text), reverse=True)
 
 
 def _entry(section: str, line: Topic, value: Said) -> Entry:

@@ -11,6 +11,7 @@ from authz.ask import CAREGIVERS
 from fhir_profiles.codes import HISTORY, MEASUREMENTS, PREGNANCY
 from fhir_profiles.errors import Missing
 from hub.plan.plan import Plan
+from hub.views.timeline import timeline as timeline_of
 from hub.web import reasons, shape
 from hub.web.frame import Frame
 from hub.web.live import live_stream
@@ -37,7 +38,7 @@ def routes(frame: Frame, cast: Sequence[tuple[str, str]] = ()) -> APIRouter:
     @router.get("/plan/{subject}")
     async def overview(request: Request, subject: str) -> Response:
         asker, episode = frame.asker(request, *CAREGIVERS), _episode(request)
-        version = frame.site.version(_hex(subject), episode)
+        version = await frame.site.version(_hex(subject), episode)
         plan = await frame.site.overview(asker, subject, episode)
         live = f"/zorg/plan/{subject}/live" + (f"?zwangerschap={episode}" if episode else "")
         about = await _about(frame, plan)
@@ -49,7 +50,7 @@ def routes(frame: Frame, cast: Sequence[tuple[str, str]] = ()) -> APIRouter:
     async def timeline(request: Request, subject: str) -> Response:
         asker, episode = frame.asker(request, *CAREGIVERS), _episode(request)
         plan = await frame.site.overview(asker, _hex(subject), episode)
-        items = await frame.site.timeline(asker, subject, episode)
+        items = timeline_of(plan.sections, plan.dossiers)
         return frame.page(request, "tijdlijn.html", **await _about(frame, plan), items=items, at="timeline")
 
     @router.get("/plan/{subject}/live")

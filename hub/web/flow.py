@@ -41,7 +41,7 @@ def _sentence(pulse: Pulse) -> str:
 
 def _source(i: int, source: SourceStatus, middle: float, count: int, height: float, today: date) -> Markup:
     y = middle + (i - (count - 1) / 2) * 58
-    works = source.state in ("running", "slow")
+    works = source.state == "running"
     sub = _sub(source, today)
     node = _node(0, y - 23, 190, _fitting(source.name), sub)
     return _pipe(f"M190 {y:g}C240 {y:g} 230 {middle:g} 290 {middle:g}", works) + node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authz.ask import CAREGIVERS, Asker, Role
 from fhir_profiles.errors import Forbidden, Refused, Unknown
+from hub.web.caller import CALLER, Caller
 from hub.web.login import OidcLogin
 from hub.web.ports import Site
 from hub.web.render import Templates
@@ -141,6 +143,8 @@ class Guarded:
             await self.app(scope, receive, send)
             return
         begun = False
+        client = scope.get("client")
+        CALLER.set(Caller(client[0] if client else "", secrets.token_hex(8)))
 
         async def guarded(message: Message) -> None:
             nonlocal begun

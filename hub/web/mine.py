@@ -38,7 +38,7 @@ def routes(frame: Frame) -> APIRouter:
     @router.get("/plan")
     async def plan(request: Request) -> Response:
         asker = frame.asker(request, Role.CLIENT)
-        version = frame.site.version(asker.subject, "")
+        version = await frame.site.version(asker.subject, "")
         mine = await frame.site.own_plan(asker)
         sources = await frame.site.sources()
         days = shape.days_pregnant(mine, frame.today)
@@ -63,7 +63,7 @@ def routes(frame: Frame) -> APIRouter:
     @router.get("/delen")
     async def sharing(request: Request) -> Response:
         asker = frame.asker(request, Role.CLIENT)
-        rows = await frame.site.consents(asker)
+        rows = await frame.site.sharing(asker)
         saved = next((row for row in rows if row.ura == request.query_params.get("bewaard")), None)
         return frame.page(request, "delen.html", rows=rows, saved=saved)
 
@@ -74,7 +74,7 @@ def routes(frame: Frame) -> APIRouter:
         ura, chosen = fields.get("organisatie", ""), fields.get("antwoord", "")
         if chosen not in ("ja", "nee") or not (ura.isascii() and ura.isdigit() and len(ura) == 8):
             raise Missing("deze keuze kennen wij niet", code="consent-choice")
-        await frame.site.answer_consent(asker, ura, chosen == "ja")
+        await frame.site.answer(asker, ura, chosen == "ja")
         return frame.to(f"/mijn/delen?bewaard={ura}")
 
     return router

@@ -5,6 +5,7 @@ Neither shows a word of anyone's plan.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -35,7 +36,8 @@ def routes(frame: Frame) -> APIRouter:
         wanted = _opened(frame, sealed)
         found = await frame.site.audit_search(asker, wanted)
         onward = frame.sessions.seal("search", asdict(replace(wanted, before=found.before))) if found.before else ""
-        return frame.page(request, "auditor.html", wanted=wanted, found=found, sealed=quote(sealed or _sealed(frame, wanted)),
+        about = {row.about: quote(_sealed(frame, AuditFilter(about=row.about))) for row in found.rows if row.about}
+        return frame.page(request, "auditor.html", about=about, wanted=wanted, found=found, sealed=quote(sealed or _sealed(frame, wanted)),
                           onward=quote(onward), why=reasons.for_asker)
 
     @router.post("/auditor")
@@ -99,6 +101,8 @@ def _wanted(fields: Mapping[str, str]) -> AuditFilter:
     if since and until and since > until:
         raise Invalid("de eerste dag ligt na de laatste", code="audit-days")
     kind: Literal["all", "refused"] = "refused" if get("soort") == "geweigerd" else "all"
+    if not re.fullmatch(r"[0-9a-f]{0,64}", get("over", "").strip()):
+        raise Invalid("een pseudoniem bestaat uit cijfers en de letters a tot en met f", code="audit-about")
     return AuditFilter(who=get("wie", "").strip()[:100], about=get("over", "").strip()[:64], kind=kind, since=since, until=until)
 
 

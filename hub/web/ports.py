@@ -29,24 +29,6 @@ class ClientRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TimelineItem:
-    """One thing that happened, at its own time. `late`: it came in well after newer facts. `status` as in `Value`."""
-
-    effective: str
-    recorded: str
-    title: str
-    text: str
-    source: str
-    section: str = ""
-    status: str = "final"
-    earlier: tuple[str, ...] = ()
-    late: bool = False
-    origin: str = ""
-    path: str = ""
-    mapping: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class TrailLine:
     """One line of her access list. `seq` counts up without gaps; `sections` are names; `reason` the code that decided.
 
@@ -115,14 +97,16 @@ class AuditPage:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How one source is doing. `state` is running, slow, silent or never; `last` is UTC text, "" when nothing ever came."""
+    """How one source is doing. `state` is running, silent or never; `last` is UTC text, "" when nothing ever came.
+
+    `kind` is how it speaks (HL7 v2), `today` the messages of this day, `held` the parts of messages that wait.
+    """
 
     source: str
     name: str
     kind: str
-    state: Literal["running", "slow", "silent", "never"]
+    state: Literal["running", "silent", "never"]
     last: str = ""
-    usual_s: int = 0
     today: int = 0
     held: int = 0
 
@@ -178,12 +162,13 @@ class ConsentRow:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message for the start page of the demo: never a person or a value."""
+    """One message for the start page of the demo: never a person or a value. `kind` is how the source speaks, `facts` what it became."""
 
     at: str
     source: str
     kind: str
-    outcome: Literal["recorded", "unchanged", "ignored", "held", "waiting"]
+    outcome: Literal["recorded", "held"]
+    facts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +191,6 @@ class Site(Protocol):
     async def overview(self, asker: Asker, subject: str, episode: str) -> Plan:
         """The plan as far as this caregiver may see it; `episode` "" means the present pregnancy."""
 
-    async def timeline(self, asker: Asker, subject: str, episode: str) -> Sequence[TimelineItem]:
-        """What happened, newest first, as far as this caregiver may see it."""
-
     async def work_list(self, asker: Asker) -> Sequence[ClientRow]:
         """The clients that this caregiver may see, and no others."""
 
@@ -221,16 +203,16 @@ class Site(Protocol):
     async def audit_export(self, asker: Asker, wanted: AuditFilter, form: Literal["bundle", "csv"]) -> AsyncIterator[bytes]:
         """The same entries as a FHIR Bundle or CSV; decided and recorded before the first byte."""
 
-    async def consents(self, asker: Asker) -> Sequence[ConsentRow]:
+    async def sharing(self, asker: Asker) -> Sequence[ConsentRow]:
         """Her answers, one for every organisation that may ask."""
 
-    async def answer_consent(self, asker: Asker, ura: str, yes: bool) -> None:
+    async def answer(self, asker: Asker, ura: str, yes: bool) -> None:
         """Record her answer about one organisation. `Missing` when the hub does not know it."""
 
     async def follow(self, asker: Asker, subject: str, episode: str, since: str) -> AsyncIterator[str]:
         """Versions of her plan that differ from `since`, as they come; decided and recorded before the first. No content."""
 
-    def version(self, subject: str, episode: str) -> str:
+    async def version(self, subject: str, episode: str) -> str:
         """The version that a page should name when it starts to follow; asked before the plan is read."""
 
     async def sources(self) -> Sequence[SourceStatus]:

@@ -79,7 +79,8 @@ def _term_of(context: Context, row: ClientRow) -> str:
 
 _FILTERS: Final = {
     "for_her": _for_her, "weekday": _weekday, "short": _short, "short_day": _short_day, "full_short": words.full_short,
-    "clock": words.clock, "clock_for_her": words.clock_for_her, "count": words.number, "counted": words.counted, "soft": words.soft, "short_name": words.short_name, "role_nl": words.role_nl,
+    "clock": words.clock, "clock_for_her": words.clock_for_her, "count": words.number, "counted": words.counted,
+    "soft": words.soft, "short_name": words.short_name, "role_nl": words.role_nl,
     "purpose_for_her": words.purpose_for_her, "purpose_short": words.purpose_short, "sections_for_her": words.sections_for_her,
     "sections_short": words.sections_short, "capital": lambda text: text[:1].upper() + text[1:],
 }

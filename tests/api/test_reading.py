@@ -34,10 +34,19 @@ def of(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("who", ["noor", "marit", "anna", "joke"])
-@pytest.mark.parametrize("path", [
-    f"/fhir/CarePlan?patient={NOOR}", f"/fhir/CarePlan/{PLAN}", f"/fhir/CarePlan/{NOOR}", f"/fhir/Composition?subject=Patient/{NOOR}",
-    f"/fhir/Composition/{PLAN}/$document", f"/fhir/Observation?patient={NOOR}", f"/fhir/Patient/{NOOR}", "/fhir/metadata",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/fhir/CarePlan?patient={NOOR}",
+        f"/fhir/CarePlan/{PLAN}",
+        f"/fhir/CarePlan/{NOOR}",
+        f"/fhir/Composition?subject=Patient/{NOOR}",
+        f"/fhir/Composition/{PLAN}/$document",
+        f"/fhir/Observation?patient={NOOR}",
+        f"/fhir/Patient/{NOOR}",
+        "/fhir/metadata",
+    ],
+)
 def test_every_resource_is_valid_r4(client: TestClient, who: str, path: str) -> None:
     resource = got(client, path, who)
     assert not problems(resource)
@@ -60,7 +69,8 @@ def test_the_document_holds_a_section_for_each_part_and_everything_it_refers_to(
     referred = {r["reference"] for s in composition["section"] for r in s.get("entry", [])} | {composition["subject"]["reference"]}
     assert referred <= there and len(there) == len(bundle["entry"])
     assert {"Patient", "CareTeam", "Condition", "AllergyIntolerance", "MedicationStatement", "Procedure", "Observation"} <= {
-        r.split("/")[0] for r in there}
+        r.split("/")[0] for r in there
+    }
 
 
 def test_a_section_that_stays_shut_says_so_and_shows_nothing(client: TestClient) -> None:
@@ -104,7 +114,10 @@ def test_values_of_every_kind_have_their_own_fhir_type(client: TestClient) -> No
 
 def test_sources_that_disagree_are_both_there(client: TestClient) -> None:
     found = of(got(client, f"/fhir/Observation?patient={NOOR}&code=883-9"), "Observation")
-    assert {(o["valueCodeableConcept"]["text"], o["performer"][0]["identifier"]["value"]) for o in found} == {("A", "00700002"), ("B", "00700001")}
+    assert {(o["valueCodeableConcept"]["text"], o["performer"][0]["identifier"]["value"]) for o in found} == {
+        ("A", "00700002"),
+        ("B", "00700001"),
+    }
 
 
 def test_a_fact_of_another_pregnancy_is_not_in_this_one(client: TestClient) -> None:
@@ -128,13 +141,27 @@ def test_her_bsn_is_in_no_answer(client: TestClient) -> None:
         assert "999990019" not in client.get(path, headers=bearer("noor")).text
 
 
-@pytest.mark.parametrize(("who", "path"), [
-    ("marit", f"/fhir/CarePlan?patient={NOOR}"), ("marit", f"/fhir/CarePlan/{PLAN}"), ("marit", f"/fhir/Composition?patient={NOOR}"),
-    ("marit", f"/fhir/Composition/{PLAN}/$document"), ("marit", f"/fhir/Observation?patient={NOOR}"), ("marit", f"/fhir/Patient/{NOOR}"),
-    ("marit", f"/fhir/Observation/{NOOR}{'0' * 32}"), ("marit", f"/fhir/CarePlan/{NOOR}/$sections"), ("tess", f"/fhir/AuditEvent?patient={NOOR}"),
-    ("noor", "/fhir/AuditEvent"), ("tess", f"/fhir/CarePlan/{PLAN}"), ("ravi", f"/fhir/CarePlan/{PLAN}"), ("samira", f"/fhir/Patient/{NOOR}"),
-    ("praktijk", f"/fhir/CarePlan/{NOOR}/$sections"), ("marit", f"/fhir/CarePlan/{NOOR}{'9' * 32}"), ("samira", f"/fhir/AuditEvent?patient={NOOR}"),
-])
+@pytest.mark.parametrize(
+    ("who", "path"),
+    [
+        ("marit", f"/fhir/CarePlan?patient={NOOR}"),
+        ("marit", f"/fhir/CarePlan/{PLAN}"),
+        ("marit", f"/fhir/Composition?patient={NOOR}"),
+        ("marit", f"/fhir/Composition/{PLAN}/$document"),
+        ("marit", f"/fhir/Observation?patient={NOOR}"),
+        ("marit", f"/fhir/Patient/{NOOR}"),
+        ("marit", f"/fhir/Observation/{NOOR}{'0' * 32}"),
+        ("marit", f"/fhir/CarePlan/{NOOR}/$sections"),
+        ("tess", f"/fhir/AuditEvent?patient={NOOR}"),
+        ("noor", "/fhir/AuditEvent"),
+        ("tess", f"/fhir/CarePlan/{PLAN}"),
+        ("ravi", f"/fhir/CarePlan/{PLAN}"),
+        ("samira", f"/fhir/Patient/{NOOR}"),
+        ("praktijk", f"/fhir/CarePlan/{NOOR}/$sections"),
+        ("marit", f"/fhir/CarePlan/{NOOR}{'9' * 32}"),
+        ("samira", f"/fhir/AuditEvent?patient={NOOR}"),
+    ],
+)
 def test_every_look_and_every_refusal_is_one_line_in_her_trail(client: TestClient, world: World, who: str, path: str) -> None:
     before = world.trail.of_subject(NOOR, 1)
     answer = client.get(path, headers={**bearer(who), "x-request-id": "a-request-of-this-test"})

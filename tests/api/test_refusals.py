@@ -48,13 +48,28 @@ def outcome(client: TestClient, method: str, path: str, status: int, headers: di
     return found
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/fhir", 404), ("GET", "/fhir/", 404), ("GET", "/fhir/Practitioner", 404), ("GET", "/fhir/CarePlan/", 404),
-    ("GET", f"/fhir/CarePlan/{NOOR}/$everything", 404), ("GET", "/fhir/metadata/", 404), ("GET", "/elsewhere", 404), ("GET", "/fhirx", 404),
-    ("POST", "/fhir/CarePlan", 405), ("DELETE", f"/fhir/CarePlan/{NOOR}", 405), ("PUT", "/fhir/metadata", 405), ("POST", "/fhir/AuditEvent", 405),
-    ("POST", f"/fhir/CarePlan/{NOOR}/$sections", 405), ("HEAD", f"/fhir/CarePlan/{NOOR}/$sections", 405), ("OPTIONS", "/fhir/Observation", 405),
-    ("GET", "/fhir/Observation?" + "a" * 3000, 414), ("GET", "/fhir/" + "a" * 3000, 414),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/fhir", 404),
+        ("GET", "/fhir/", 404),
+        ("GET", "/fhir/Practitioner", 404),
+        ("GET", "/fhir/CarePlan/", 404),
+        ("GET", f"/fhir/CarePlan/{NOOR}/$everything", 404),
+        ("GET", "/fhir/metadata/", 404),
+        ("GET", "/elsewhere", 404),
+        ("GET", "/fhirx", 404),
+        ("POST", "/fhir/CarePlan", 405),
+        ("DELETE", f"/fhir/CarePlan/{NOOR}", 405),
+        ("PUT", "/fhir/metadata", 405),
+        ("POST", "/fhir/AuditEvent", 405),
+        ("POST", f"/fhir/CarePlan/{NOOR}/$sections", 405),
+        ("HEAD", f"/fhir/CarePlan/{NOOR}/$sections", 405),
+        ("OPTIONS", "/fhir/Observation", 405),
+        ("GET", "/fhir/Observation?" + "a" * 3000, 414),
+        ("GET", "/fhir/" + "a" * 3000, 414),
+    ],
+)
 def test_what_is_not_there_has_an_answer(client: TestClient, method: str, path: str, status: int) -> None:
     if method == "HEAD":
         assert client.head(path, headers=bearer("noor")).status_code == status
@@ -66,36 +81,90 @@ def test_a_wrong_method_names_the_right_one(client: TestClient) -> None:
     assert client.post("/fhir/CarePlan", headers=bearer("noor")).headers["allow"] == "GET"
 
 
-@pytest.mark.parametrize("path", [
-    "/fhir/CarePlan/abc", f"/fhir/CarePlan/{NOOR.upper()}", f"/fhir/CarePlan/{NOOR}0", f"/fhir/Observation/{NOOR}", "/fhir/Patient/999990019",
-    "/fhir/CarePlan/999990019/$sections", "/fhir/CarePlan?patient=abc", "/fhir/CarePlan", f"/fhir/CarePlan?patient={NOOR}&subject={NOOR}",
-    f"/fhir/CarePlan?patient={NOOR}&patient={NOOR}", f"/fhir/CarePlan/{NOOR}/$sections?section=secrets",
-    f"/fhir/CarePlan/{NOOR}/$sections?episode=x", f"/fhir/CarePlan/{NOOR}/$sections?why=not", f"/fhir/CarePlan/{NOOR}?_elements=id",
-    f"/fhir/Observation?patient={NOOR}&date=gisteren", f"/fhir/Observation?patient={NOOR}&date=2026-02-30",
-    f"/fhir/Observation?patient={NOOR}&date=ap2026", f"/fhir/Observation?patient={NOOR}&date=9999",
-    f"/fhir/Observation?patient={NOOR}&date=2026-03-12T10:00", f"/fhir/Observation?patient={NOOR}&date=2026-03-12x", f"/fhir/Observation?patient={NOOR}&_sort=date",
-    f"/fhir/Observation?patient={NOOR}&_count=-1", f"/fhir/Observation?patient={NOOR}&code=|", f"/fhir/Observation?patient={NOOR}&code=",
-    f"/fhir/Observation?patient={NOOR}&%ff=1", f"/fhir/Observation?patient={NOOR}&code=%00", f"/fhir/Observation?patient={NOOR}&_page=0",
-    "/fhir/AuditEvent?outcome=9", "/fhir/AuditEvent?date=ne2026", "/fhir/AuditEvent?agent=x|",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/fhir/CarePlan/abc",
+        f"/fhir/CarePlan/{NOOR.upper()}",
+        f"/fhir/CarePlan/{NOOR}0",
+        f"/fhir/Observation/{NOOR}",
+        "/fhir/Patient/999990019",
+        "/fhir/CarePlan/999990019/$sections",
+        "/fhir/CarePlan?patient=abc",
+        "/fhir/CarePlan",
+        f"/fhir/CarePlan?patient={NOOR}&subject={NOOR}",
+        f"/fhir/CarePlan?patient={NOOR}&patient={NOOR}",
+        f"/fhir/CarePlan/{NOOR}/$sections?section=secrets",
+        f"/fhir/CarePlan/{NOOR}/$sections?episode=x",
+        f"/fhir/CarePlan/{NOOR}/$sections?why=not",
+        f"/fhir/CarePlan/{NOOR}?_elements=id",
+        f"/fhir/Observation?patient={NOOR}&date=gisteren",
+        f"/fhir/Observation?patient={NOOR}&date=2026-02-30",
+        f"/fhir/Observation?patient={NOOR}&date=ap2026",
+        f"/fhir/Observation?patient={NOOR}&date=9999",
+        f"/fhir/Observation?patient={NOOR}&date=2026-03-12T10:00",
+        f"/fhir/Observation?patient={NOOR}&date=2026-03-12x",
+        f"/fhir/Observation?patient={NOOR}&_sort=date",
+        f"/fhir/Observation?patient={NOOR}&_count=-1",
+        f"/fhir/Observation?patient={NOOR}&code=|",
+        f"/fhir/Observation?patient={NOOR}&code=",
+        f"/fhir/Observation?patient={NOOR}&%ff=1",
+        f"/fhir/Observation?patient={NOOR}&code=%00",
+        f"/fhir/Observation?patient={NOOR}&_page=0",
+        "/fhir/AuditEvent?outcome=9",
+        "/fhir/AuditEvent?date=ne2026",
+        "/fhir/AuditEvent?agent=x|",
+    ],
+)
 def test_what_cannot_be_read_is_400(client: TestClient, path: str) -> None:
     outcome(client, "GET", path, 400, bearer("tess" if "AuditEvent" in path else "marit"))
 
 
-@pytest.mark.parametrize("parameter", [
-    "_has:Observation:patient:code=718-7", "patient.name=Noor", "patient.identifier=999990019", "_include=*", "_revinclude=*",
-    "_filter=code eq x", "code:text=Hb", "_summary=count", "_elements=code", "_id=1", "_lastUpdated=gt2026", "value-quantity=gt5", "_total=accurate",
-    "_contained=true", "_query=x", "_text=hb", "unknown=1", "_sort=value", "code:missing=true", "subject:Patient=1",
-])
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "_has:Observation:patient:code=718-7",
+        "patient.name=Noor",
+        "patient.identifier=999990019",
+        "_include=*",
+        "_revinclude=*",
+        "_filter=code eq x",
+        "code:text=Hb",
+        "_summary=count",
+        "_elements=code",
+        "_id=1",
+        "_lastUpdated=gt2026",
+        "value-quantity=gt5",
+        "_total=accurate",
+        "_contained=true",
+        "_query=x",
+        "_text=hb",
+        "unknown=1",
+        "_sort=value",
+        "code:missing=true",
+        "subject:Patient=1",
+    ],
+)
 def test_a_search_parameter_that_is_not_listed_is_refused_and_never_ignored(client: TestClient, parameter: str) -> None:
     found = outcome(client, "GET", f"/fhir/Observation?patient={NOOR}&{parameter}", 400, {**bearer("marit"), "prefer": "handling=lenient"})
     assert "999990019" not in str(found)
 
 
-@pytest.mark.parametrize(("accept", "status"), [
-    ("application/xml", 406), ("application/fhir+xml", 406), ("text/html", 406), ("application/fhir+json;q=0", 406), ("image/png, text/xml", 406),
-    ("*/*", 200), ("application/json", 200), ("text/html, */*;q=0.1", 200), ("application/fhir+json; fhirVersion=4.0", 200), ("", 200),
-])
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/xml", 406),
+        ("application/fhir+xml", 406),
+        ("text/html", 406),
+        ("application/fhir+json;q=0", 406),
+        ("image/png, text/xml", 406),
+        ("*/*", 200),
+        ("application/json", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("application/fhir+json; fhirVersion=4.0", 200),
+        ("", 200),
+    ],
+)
 def test_only_json_is_written(client: TestClient, accept: str, status: int) -> None:
     for path in ("/fhir/metadata", f"/fhir/CarePlan/{NOOR}/$sections", f"/fhir/CarePlan/{NOOR}"):
         assert client.get(path, headers={**bearer("noor"), "accept": accept}).status_code == status
@@ -103,16 +172,30 @@ def test_only_json_is_written(client: TestClient, accept: str, status: int) -> N
     assert client.get("/fhir/metadata?_format=json").status_code == 200
 
 
-READS = [f"/fhir/CarePlan/{NOOR}", f"/fhir/CarePlan/{NOOR}/$sections", f"/fhir/CarePlan?patient={NOOR}", f"/fhir/Composition?patient={NOOR}",
-         f"/fhir/Composition/{NOOR}/$document", f"/fhir/Observation?patient={NOOR}", f"/fhir/Observation/{NOOR}{NOW}", f"/fhir/Patient/{NOOR}",
-         "/fhir/AuditEvent"]
+READS = [
+    f"/fhir/CarePlan/{NOOR}",
+    f"/fhir/CarePlan/{NOOR}/$sections",
+    f"/fhir/CarePlan?patient={NOOR}",
+    f"/fhir/Composition?patient={NOOR}",
+    f"/fhir/Composition/{NOOR}/$document",
+    f"/fhir/Observation?patient={NOOR}",
+    f"/fhir/Observation/{NOOR}{NOW}",
+    f"/fhir/Patient/{NOOR}",
+    "/fhir/AuditEvent",
+]
 
 
 @pytest.mark.parametrize("path", READS)
 def test_nobody_without_a_good_token_gets_anywhere(client: TestClient, path: str) -> None:
     for headers in (
-        {}, {"authorization": "Basic bWFyaXQ6eA=="}, {"authorization": "Bearer"}, {"authorization": "Bearer x.y.z"}, bearer("noor", aud="another"),
-        bearer("noor", exp=AT - 1, iat=AT - 600), bearer("noor", iss="https://evil.example"), bearer("marit", ura=None),
+        {},
+        {"authorization": "Basic bWFyaXQ6eA=="},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer x.y.z"},
+        bearer("noor", aud="another"),
+        bearer("noor", exp=AT - 1, iat=AT - 600),
+        bearer("noor", iss="https://evil.example"),
+        bearer("marit", ura=None),
     ):
         found = outcome(client, "GET", path, 401, headers)
         reply = client.get(path, headers=headers)
@@ -146,8 +229,9 @@ def test_anothers_pregnancy_under_ones_own_name_opens_nothing(client: TestClient
     assert "5.5" not in client.get(f"/fhir/CarePlan/{NOOR}/$sections?episode={'5' * 32}", headers=bearer("noor")).text
 
 
-def test_a_fault_of_our_own_tells_nothing_and_is_logged_by_type_alone(world: World, caplog: pytest.LogCaptureFixture,
-                                                                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_of_our_own_tells_nothing_and_is_logged_by_type_alone(
+    world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Broken:
         async def read(self, ask: object) -> object:
             raise KeyError("Noor Verhoeven 999990019")
@@ -174,8 +258,10 @@ def test_when_the_trail_cannot_be_written_nothing_is_shown(tmp_path_factory: pyt
             assert "mmol" not in reply.text
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("a" * 16, True), ("4bf92f35-77b3-4da6-a3ce-929d0e0e4736", True), ("999990019", False), ("a b" * 9, False),
-                                            ("x" * 65, False)])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("a" * 16, True), ("4bf92f35-77b3-4da6-a3ce-929d0e0e4736", True), ("999990019", False), ("a b" * 9, False), ("x" * 65, False)],
+)
 def test_a_request_id_is_kept_when_it_is_one(client: TestClient, sent: str, kept: bool) -> None:
     assert (client.get("/fhir/metadata", headers={"x-request-id": sent}).headers["x-request-id"] == sent) is kept
 

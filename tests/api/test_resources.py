@@ -12,28 +12,83 @@ from hub.api.resources import observations, patient
 from hub.plan.plan import Carer, DossierLine, Line, Plan, SectionView, Value, Woman
 
 SUBJECT, EPISODE, AT = "a" * 32, "b" * 32, "2026-06-01T12:00:00+00:00"
-WORDS = st.one_of(st.text(max_size=20), st.sampled_from(["", " ", "2026-03-12", "2026-02-30", "ja", "nee", "<5", "onbekend (niet gevraagd)", "\x00", "mmol/L", "a  b",
-                                                         "2026-03-12T10:00:00Z", "2026-03-12T10:00", "<b>&amp;", "112144000", "hix/00700002"]))
+WORDS = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "2026-03-12",
+            "2026-02-30",
+            "ja",
+            "nee",
+            "<5",
+            "onbekend (niet gevraagd)",
+            "\x00",
+            "mmol/L",
+            "a  b",
+            "2026-03-12T10:00:00Z",
+            "2026-03-12T10:00",
+            "<b>&amp;",
+            "112144000",
+            "hix/00700002",
+        ]
+    ),
+)
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True), st.integers(-5, 10**12).map(float))
 VALUES = st.builds(
-    Value, concept=st.sampled_from([c.name for c in CONCEPTS]), text=WORDS, effective=WORDS, recorded=WORDS, source=WORDS, identity=WORDS,
-    event=st.uuids().map(lambda u: u.hex), status=st.sampled_from(["final", "corrected", "withdrawn", "odd"]), number=NUMBERS, unit=WORDS, code=WORDS,
-    parts=st.lists(st.tuples(st.sampled_from(["systolic", "diastolic", "odd", ""]), st.floats(allow_nan=False, allow_infinity=False)), max_size=2).map(tuple),
+    Value,
+    concept=st.sampled_from([c.name for c in CONCEPTS]),
+    text=WORDS,
+    effective=WORDS,
+    recorded=WORDS,
+    source=WORDS,
+    identity=WORDS,
+    event=st.uuids().map(lambda u: u.hex),
+    status=st.sampled_from(["final", "corrected", "withdrawn", "odd"]),
+    number=NUMBERS,
+    unit=WORDS,
+    code=WORDS,
+    parts=st.lists(
+        st.tuples(st.sampled_from(["systolic", "diastolic", "odd", ""]), st.floats(allow_nan=False, allow_infinity=False)), max_size=2
+    ).map(tuple),
     iso=WORDS,
 )
 LINES = st.builds(
-    Line, concept=st.sampled_from([*(c.name for c in CONCEPTS), "new-concept"]), title_nl=WORDS, plain_nl=WORDS, sensitivity=st.sampled_from(["C0", "C1", "C5", ""]),
-    shown=st.none() | VALUES, rule=WORDS, history=st.lists(VALUES, max_size=2).map(tuple), voices=st.lists(VALUES, max_size=2).map(tuple), about=WORDS,
+    Line,
+    concept=st.sampled_from([*(c.name for c in CONCEPTS), "new-concept"]),
+    title_nl=WORDS,
+    plain_nl=WORDS,
+    sensitivity=st.sampled_from(["C0", "C1", "C5", ""]),
+    shown=st.none() | VALUES,
+    rule=WORDS,
+    history=st.lists(VALUES, max_size=2).map(tuple),
+    voices=st.lists(VALUES, max_size=2).map(tuple),
+    about=WORDS,
 )
 VIEWS = st.lists(LINES, max_size=3).map(tuple)
 CARERS = st.builds(Carer, WORDS, WORDS, WORDS, WORDS, WORDS, st.booleans(), WORDS, WORDS, WORDS, WORDS)
 PLANS = st.builds(
     lambda phase, woman, dossiers, team, views, shut, updated, episode: Plan(
-        SUBJECT, episode, phase, "", woman, tuple(dossiers), tuple(team),
-        {name: SectionView(name, "1", name, lines) for name, lines in views.items() if name not in shut}, dict.fromkeys(shut, "no"), updated),
-    st.sampled_from(["pregnant", "ended", "loss", "unknown"]), st.builds(Woman, WORDS, WORDS, WORDS),
-    st.lists(st.builds(DossierLine, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS), max_size=2), st.lists(CARERS, max_size=2),
-    st.dictionaries(st.sampled_from(SECTIONS), VIEWS), st.sets(st.sampled_from(SECTIONS)), WORDS, st.sampled_from([EPISODE, ""]),
+        SUBJECT,
+        episode,
+        phase,
+        "",
+        woman,
+        tuple(dossiers),
+        tuple(team),
+        {name: SectionView(name, "1", name, lines) for name, lines in views.items() if name not in shut},
+        dict.fromkeys(shut, "no"),
+        updated,
+    ),
+    st.sampled_from(["pregnant", "ended", "loss", "unknown"]),
+    st.builds(Woman, WORDS, WORDS, WORDS),
+    st.lists(st.builds(DossierLine, WORDS, WORDS, WORDS, WORDS, WORDS, WORDS), max_size=2),
+    st.lists(CARERS, max_size=2),
+    st.dictionaries(st.sampled_from(SECTIONS), VIEWS),
+    st.sets(st.sampled_from(SECTIONS)),
+    WORDS,
+    st.sampled_from([EPISODE, ""]),
 )
 
 

@@ -26,15 +26,33 @@ def ids(bundle: dict[str, Any]) -> list[str]:
     return [entry["resource"]["id"] for entry in bundle.get("entry", [])]
 
 
-@pytest.mark.parametrize(("wanted", "effective", "fits"), [
-    ("2026-04-30", "2026-04-30", True), ("2026-04", "2026-04-30", True), ("2026", "2026-04-30T10:00:00+02:00", True),
-    ("2026-04-30", "2026-04", False), ("ne2026-04-30", "2026-04", True), ("2026-04-29", "2026-04-30", False),
-    ("ge2026-04-30", "2026-04-30", True), ("gt2026-04-30", "2026-04-30", False), ("gt2026-04-30", "2026-04", False),
-    ("gt2026-04-29", "2026-04", True), ("lt2026-04-30", "2026-04", True), ("le2026-04-30", "2026-04-30", True),
-    ("lt2026-04-30", "2026-04-30", False), ("sa2026-04-29", "2026-04-30", True), ("eb2026-05", "2026-04", True), ("sa2026-04", "2026-04", False),
-    ("ge2026-05-20T09:30:00+02:00", "2026-05-20T07:30:00Z", True), ("gt2026-05-20T09:30:00+02:00", "2026-05-20T07:30:00Z", False),
-    ("2026", "", False), ("2026", "onbekend", False), ("2026", "9999", False), ("le9998", "0001", True),
-])
+@pytest.mark.parametrize(
+    ("wanted", "effective", "fits"),
+    [
+        ("2026-04-30", "2026-04-30", True),
+        ("2026-04", "2026-04-30", True),
+        ("2026", "2026-04-30T10:00:00+02:00", True),
+        ("2026-04-30", "2026-04", False),
+        ("ne2026-04-30", "2026-04", True),
+        ("2026-04-29", "2026-04-30", False),
+        ("ge2026-04-30", "2026-04-30", True),
+        ("gt2026-04-30", "2026-04-30", False),
+        ("gt2026-04-30", "2026-04", False),
+        ("gt2026-04-29", "2026-04", True),
+        ("lt2026-04-30", "2026-04", True),
+        ("le2026-04-30", "2026-04-30", True),
+        ("lt2026-04-30", "2026-04-30", False),
+        ("sa2026-04-29", "2026-04-30", True),
+        ("eb2026-05", "2026-04", True),
+        ("sa2026-04", "2026-04", False),
+        ("ge2026-05-20T09:30:00+02:00", "2026-05-20T07:30:00Z", True),
+        ("gt2026-05-20T09:30:00+02:00", "2026-05-20T07:30:00Z", False),
+        ("2026", "", False),
+        ("2026", "onbekend", False),
+        ("2026", "9999", False),
+        ("le9998", "0001", True),
+    ],
+)
 def test_dates_fit_as_ranges(wanted: str, effective: str, fits: bool) -> None:
     assert matches_dates([wanted])(effective) is fits
 
@@ -83,14 +101,47 @@ def test_the_number_counts_only_what_is_open(client: TestClient) -> None:
 def test_a_patient_may_be_named_in_three_ways(client: TestClient) -> None:
     for name in (NOOR, f"Patient/{NOOR}", f"https://hub.example/fhir/Patient/{NOOR}"):
         assert client.get("/fhir/CarePlan", params={"patient": name}, headers=bearer("noor")).json()["total"] == 1
-    assert client.get("/fhir/CarePlan", params={"patient": f"https://evil.example/fhir/Patient/{NOOR}"}, headers=bearer("noor")).status_code == 400
+    assert (
+        client.get("/fhir/CarePlan", params={"patient": f"https://evil.example/fhir/Patient/{NOOR}"}, headers=bearer("noor")).status_code
+        == 400
+    )
 
 
-ROUTES = ["/fhir/Observation", "/fhir/CarePlan", "/fhir/Composition", "/fhir/AuditEvent", f"/fhir/CarePlan/{NOOR}/$sections", "/fhir/metadata",
-          f"/fhir/Patient/{NOOR}", "/fhir-stu3/metadata"]
-NAMES = st.sampled_from(["patient", "subject", "code", "date", "_count", "_sort", "_page", "agent", "outcome", "section", "episode", "_format", "_has", ""])
-VALUES = st.one_of(st.text(max_size=30), st.sampled_from([NOOR, f"Patient/{NOOR}", "ge2026", "0001", "9999-12-31", "-date", "5", "0", "|", "a|b,c", "front",
-                                                          "9" * 40, "gt0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "json"]))
+ROUTES = [
+    "/fhir/Observation",
+    "/fhir/CarePlan",
+    "/fhir/Composition",
+    "/fhir/AuditEvent",
+    f"/fhir/CarePlan/{NOOR}/$sections",
+    "/fhir/metadata",
+    f"/fhir/Patient/{NOOR}",
+    "/fhir-stu3/metadata",
+]
+NAMES = st.sampled_from(
+    ["patient", "subject", "code", "date", "_count", "_sort", "_page", "agent", "outcome", "section", "episode", "_format", "_has", ""]
+)
+VALUES = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        [
+            NOOR,
+            f"Patient/{NOOR}",
+            "ge2026",
+            "0001",
+            "9999-12-31",
+            "-date",
+            "5",
+            "0",
+            "|",
+            "a|b,c",
+            "front",
+            "9" * 40,
+            "gt0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "json",
+        ]
+    ),
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -104,7 +155,10 @@ def test_no_query_at_all_gives_a_fault_of_ours(client: TestClient, route: str, p
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(st.characters(codec="utf-8"), max_size=80), st.sampled_from(["/fhir/", "/fhir/CarePlan/", "/fhir/Observation/", "/fhir-stu3/", "/"]))
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=80),
+    st.sampled_from(["/fhir/", "/fhir/CarePlan/", "/fhir/Observation/", "/fhir-stu3/", "/"]),
+)
 def test_no_path_at_all_gives_a_fault_of_ours(client: TestClient, path: str, prefix: str) -> None:
     answer = client.get(prefix + quote(path), headers=bearer("marit"))
     assert answer.status_code in (200, 400, 403, 404, 405, 406, 414, 503)
@@ -128,8 +182,19 @@ def test_no_raw_query_and_no_header_gives_a_fault_of_ours(world: World, raw: byt
     for path in ("/fhir/Observation", f"/fhir/CarePlan/{NOOR}/$sections", "/fhir-stu3"):
         sent.clear()
         headers = [(b"authorization", b"Bearer " + raw), (b"x-request-id", raw), (b"traceparent", raw), (b"accept", raw)]
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": raw, "headers": headers, "client": None, "http_version": "1.1",
-                 "scheme": "http", "raw_path": path.encode(), "root_path": "", "server": ("x", 1)}
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": raw,
+            "headers": headers,
+            "client": None,
+            "http_version": "1.1",
+            "scheme": "http",
+            "raw_path": path.encode(),
+            "root_path": "",
+            "server": ("x", 1),
+        }
         anyio.run(app, scope, receive, send)
         assert sent[0]["status"] in (400, 401, 405, 406)
 

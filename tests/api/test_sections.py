@@ -26,8 +26,15 @@ def test_shut_sections_say_why_and_hold_nothing(client: TestClient) -> None:
     assert found["closed"] == {"history": "role-has-no-section", "measurements": "role-has-no-section"}
 
 
-@pytest.mark.parametrize("address", [f"{URL}?section=pregnancy,front", f"{URL}?episode={NOW}&section=front,pregnancy",
-                                     f"/fhir/CarePlan/{NOOR}{NOW}/$sections?section=front,pregnancy", f"{URL.replace('$', '%24')}?section=pregnancy,front"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{URL}?section=pregnancy,front",
+        f"{URL}?episode={NOW}&section=front,pregnancy",
+        f"/fhir/CarePlan/{NOOR}{NOW}/$sections?section=front,pregnancy",
+        f"{URL.replace('$', '%24')}?section=pregnancy,front",
+    ],
+)
 def test_only_what_is_asked_for_comes(client: TestClient, address: str) -> None:
     assert set(client.get(address, headers=bearer("marit")).json()["sections"]) == {"front", "pregnancy"}
 

@@ -39,19 +39,33 @@ def test_a_registered_system_sends_and_gets_the_intakes_answer(world: World, pat
     assert world.letterbox.posted == [("application/fhir+json", BUNDLE, "praktijk")]
 
 
-@pytest.mark.parametrize("headers", [
-    {}, {"authorization": "Bearer x"}, bearer("praktijk", aud="another"), bearer("praktijk", client_id=None), bearer("praktijk", ura=None),
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer x"},
+        bearer("praktijk", aud="another"),
+        bearer("praktijk", client_id=None),
+        bearer("praktijk", ura=None),
+    ],
+)
 def test_without_a_good_token_nothing_is_taken(world: World, headers: dict[str, str]) -> None:
     answer = post(world, headers=JSON | headers)
     assert answer.status_code == 401 and answer.json()["resourceType"] == "OperationOutcome" and not world.letterbox.posted
     assert answer.headers["content-type"] == STU3_JSON
 
 
-@pytest.mark.parametrize("headers", [
-    bearer("marit"), bearer("noor"), bearer("tess"),
-    bearer("praktijk", ura="00700002"), bearer("praktijk", client_id="another"), bearer("marit", client_id="praktijk"),
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        bearer("marit"),
+        bearer("noor"),
+        bearer("tess"),
+        bearer("praktijk", ura="00700002"),
+        bearer("praktijk", client_id="another"),
+        bearer("marit", client_id="praktijk"),
+    ],
+)
 def test_only_the_registered_system_of_the_organisation_may_send(world: World, headers: dict[str, str]) -> None:
     assert post(world, headers=JSON | headers).status_code == 403 and not world.letterbox.posted
 
@@ -69,8 +83,14 @@ def test_a_message_that_says_it_is_too_large_is_refused_unread(world: World) -> 
 
 def scope_of(**headers: str) -> dict[str, Any]:
     pairs = {"authorization": f"Bearer {token('praktijk')}", "content-type": "application/fhir+json", **headers}
-    return {"type": "http", "method": "POST", "path": "/fhir-stu3", "query_string": b"", "client": ("192.0.2.1", 1),
-            "headers": [(k.encode(), v.encode()) for k, v in pairs.items()]}
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/fhir-stu3",
+        "query_string": b"",
+        "client": ("192.0.2.1", 1),
+        "headers": [(k.encode(), v.encode()) for k, v in pairs.items()],
+    }
 
 
 def played(world: World, pieces: list[dict[str, Any]], **limits: Any) -> tuple[list[Any], int]:
@@ -106,10 +126,16 @@ def test_a_sender_that_hangs_up_leaves_nothing(world: World) -> None:
     assert sent == [] and not world.letterbox.posted
 
 
-@pytest.mark.parametrize(("headers", "body", "status"), [
-    ({}, BUNDLE, 415), (JSON | {"content-encoding": "gzip"}, BUNDLE, 415), (JSON, b"", 400), (JSON | {"content-length": "-1"}, BUNDLE, 413),
-    (JSON | {"content-length": "99999999999"}, BUNDLE, 413),
-])
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({}, BUNDLE, 415),
+        (JSON | {"content-encoding": "gzip"}, BUNDLE, 415),
+        (JSON, b"", 400),
+        (JSON | {"content-length": "-1"}, BUNDLE, 413),
+        (JSON | {"content-length": "99999999999"}, BUNDLE, 413),
+    ],
+)
 def test_what_cannot_be_a_message_has_an_answer(world: World, headers: dict[str, str], body: bytes, status: int) -> None:
     assert post(world, body, headers=bearer("praktijk") | headers).status_code == status and not world.letterbox.posted
 

@@ -52,8 +52,17 @@ PEOPLE: dict[str, dict[str, Any]] = {
 
 def token(name: str, **changes: Any) -> str:
     """A bearer token for someone of the cast; `changes` replace or (None) remove claims."""
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": name, "jti": f"jti-{name}", "acr": "high", "iat": int(CLOCK.timestamp()),
-              "exp": int(CLOCK.timestamp()) + 900, **PEOPLE[name], **changes}
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": name,
+        "jti": f"jti-{name}",
+        "acr": "high",
+        "iat": int(CLOCK.timestamp()),
+        "exp": int(CLOCK.timestamp()) + 900,
+        **PEOPLE[name],
+        **changes,
+    }
     return jwt.encode({"alg": "ES256", "kid": "k"}, {k: v for k, v in claims.items() if v is not None}, KEY, algorithms=["ES256"])
 
 
@@ -125,10 +134,18 @@ def build(folder: Path) -> World:
     keys = StaticKeys({"keys": [{**KEY.as_dict(private=False), "kid": "k", "alg": "ES256"}]})
     tokens = Tokens(ISSUER, AUDIENCE, keys, PSEUDONYMS, lambda: CLOCK.timestamp())
     parts = Parts(
-        tokens=tokens, door=door, base_url=BASE, clock=lambda: CLOCK, names=NAMES,
-        intake=letterbox, clients={"praktijk": "00700001"}, checks={"database": lambda: True},
-        samples=lambda: [Sample("ooievaar_received_total", "counter", "Messages received.", 3, {"source": 'a"b\\c\nd'}),
-                         Sample("ooievaar_backlog", "gauge", "Messages that wait.", 0.5)],
+        tokens=tokens,
+        door=door,
+        base_url=BASE,
+        clock=lambda: CLOCK,
+        names=NAMES,
+        intake=letterbox,
+        clients={"praktijk": "00700001"},
+        checks={"database": lambda: True},
+        samples=lambda: [
+            Sample("ooievaar_received_total", "counter", "Messages received.", 3, {"source": 'a"b\\c\nd'}),
+            Sample("ooievaar_backlog", "gauge", "Messages that wait.", 0.5),
+        ],
         smart={"issuer": ISSUER, "token_endpoint": ISSUER + "/token", "capabilities": ["client-confidential-asymmetric"]},
     )
     return World(parts, hub, trail, letterbox)
@@ -140,34 +157,57 @@ def noors_events() -> list[Envelope]:
     hb = {"identity": "hb", "effective": "2026-04-30", **n}
     return [
         event("patient", {"resourceType": "Patient", "name": [{"family": "Verhoeven", "given": ["Noor"]}], "birthDate": "1994-03-12"}, **n),
-        dossier(**n), encounter(**n),
+        dossier(**n),
+        encounter(**n),
         dossier(ura="00700004", source="zon/00700004", **n),
         observed("haemoglobin", 6.6, "mmol/L", **hb),
         observed("haemoglobin", 6.9, "mmol/L", status="corrected", version="2026-05-02T10:00:00Z", **hb),
         observed("haemoglobin", 7.1, "mmol/L", effective="2026-05-20T09:30:00+02:00", source=HIX, **n),
         observed("haemoglobin", 8.8, "mmol/L", effective="2024-01-10", episode=EARLIER, **n),
-        observed("blood-group", coded("112144000", "A"), source=HIX, **n), observed("blood-group", coded("112149005", "B"), **n),
-        observed("gravidity", 2, **n), observed("parity", 1, **n), observed("due-date", "2026-11-02", **n),
+        observed("blood-group", coded("112144000", "A"), source=HIX, **n),
+        observed("blood-group", coded("112149005", "B"), **n),
+        observed("gravidity", 2, **n),
+        observed("parity", 1, **n),
+        observed("due-date", "2026-11-02", **n),
         observed("pregnancy", coded("77386006", "zwanger"), **n),
         observed("body-weight", 71.5, "kg", effective="", **n),
-        event("blood-pressure", {"resourceType": "Observation", "status": "final", "component": [
-            {"code": coded("271649006", "boven"), "valueQuantity": {"value": 118, "unit": "mm[Hg]", "code": "mm[Hg]"}},
-            {"code": coded("271650006", "onder"), "valueQuantity": {"value": 76, "unit": "mm[Hg]", "code": "mm[Hg]"}},
-        ]}, effective="2026-05-11", **n),
+        event(
+            "blood-pressure",
+            {
+                "resourceType": "Observation",
+                "status": "final",
+                "component": [
+                    {"code": coded("271649006", "boven"), "valueQuantity": {"value": 118, "unit": "mm[Hg]", "code": "mm[Hg]"}},
+                    {"code": coded("271650006", "onder"), "valueQuantity": {"value": 76, "unit": "mm[Hg]", "code": "mm[Hg]"}},
+                ],
+            },
+            effective="2026-05-11",
+            **n,
+        ),
         event("allergy", {"resourceType": "AllergyIntolerance", "code": {"text": "<script>alert('x')</script> & penicilline"}}, **n),
         event("medication", {"resourceType": "MedicationStatement", "medicationCodeableConcept": {"text": "foliumzuur"}}, **n),
         event("problem", {"resourceType": "Condition", "code": {"text": "astma"}, "clinicalStatus": coded("inactive", "")}, **n),
         event("procedure", {"resourceType": "Procedure", "status": "completed", "code": {"text": "curettage"}}, effective="2020", **n),
         observed("fetal-heart-rate", 140, "/min", about="f" * 32, **n),
-        event("care-team", {"resourceType": "CareTeam", "participant": [
-            {"role": [{"text": "verloskundige"}], "member": {"display": "Marit Jansen"}, "period": {"start": "2026-03-01"}}]}, **n),
+        event(
+            "care-team",
+            {
+                "resourceType": "CareTeam",
+                "participant": [
+                    {"role": [{"text": "verloskundige"}], "member": {"display": "Marit Jansen"}, "period": {"start": "2026-03-01"}}
+                ],
+            },
+            **n,
+        ),
     ]
 
 
 def samiras_events() -> list[Envelope]:
     """A plan of a practice that nobody of the cast works for."""
-    return [dossier(ura=OTHER_PRACTICE, source=f"practice/{OTHER_PRACTICE}", subject=SAMIRA, episode="5" * 32),
-            observed("haemoglobin", 5.5, "mmol/L", subject=SAMIRA, episode="5" * 32, source=f"practice/{OTHER_PRACTICE}")]
+    return [
+        dossier(ura=OTHER_PRACTICE, source=f"practice/{OTHER_PRACTICE}", subject=SAMIRA, episode="5" * 32),
+        observed("haemoglobin", 5.5, "mmol/L", subject=SAMIRA, episode="5" * 32, source=f"practice/{OTHER_PRACTICE}"),
+    ]
 
 
 __all__ = ["BASE", "CLOCK", "EARLIER", "LOTTE", "NOOR", "NOW", "SAMIRA", "World", "bearer", "build", "token"]

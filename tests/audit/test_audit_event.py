@@ -14,7 +14,8 @@ from tests.audit.lines import AT, FULL, NOOR, entry
 
 REFUSED = entry(what__outcome="refused", what__reason="no-relation", what__controls="FFFF", about__opened=(), about__relation="none",
                 about__consent="unknown", about__consent_event="", about__relation_evidence="")
-SEARCH = entry("", what__code=LOG_SEARCH, what__action="E", about__query="ura=00700001 <x>", who__role="auditor", who__ura="", who__id="tess")
+SEARCH = entry("", what__code=LOG_SEARCH, what__action="E", about__query="ura=00700001 <x>", who__role="auditor", who__ura="",
+               who__id="tess")
 EXPORT = entry(what__code=LOG_EXPORT, who__role="client", who__id=NOOR, who__name="", who__ura="", who__organisation="", who__network="")
 SYSTEM = entry(who__role="system", who__responsible="900000009")
 
@@ -55,7 +56,8 @@ def test_every_nen_7513_field_has_its_place() -> None:
     assert [role["coding"][0]["code"] for role in user["role"]] == ["midwife", "05", "03.000"]
     assert user["policy"] == ["urn:ietf:params:oauth:jti:jti-1"] and user["purposeOfUse"][0]["coding"][0]["code"] == "TREAT"
     assert event["purposeOfEvent"][0]["coding"][0]["code"] == "TREAT"
-    assert organisation["who"] == {"identifier": {"system": "http://fhir.nl/fhir/NamingSystem/ura", "value": "00700001"}, "display": "De Lepelaar"}
+    assert organisation["who"]["identifier"] == {"system": "http://fhir.nl/fhir/NamingSystem/ura", "value": "00700001"}
+    assert organisation["who"]["display"] == "De Lepelaar"
     assert agent(event, "RESP")["who"]["identifier"]["value"] == "900000001"
     assert agent(event, "110152")["network"] == {"address": "192.0.2.7", "type": "2"} and "network" in agent(event, "110153")
     assert agent(event, "110152")["who"]["identifier"]["value"] == "praktijksysteem"

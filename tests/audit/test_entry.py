@@ -9,8 +9,8 @@ import pytest
 from audit.entry import CLIENT_SEARCH, LOG_SEARCH, Entry, from_bytes, to_bytes
 from tests.audit.lines import FULL, entry
 
-MANDATORY = ["what.code", "what.action", "what.at", "what.outcome", "what.reason", "what.controls", "who.id", "who.role", "who.purpose", "who.ura",
-             "about.subject", "about.release", "about.relation", "about.consent", "where.observer"]
+MANDATORY = ["what.code", "what.action", "what.at", "what.outcome", "what.reason", "what.controls", "who.id", "who.role", "who.purpose",
+             "who.ura", "about.subject", "about.release", "about.relation", "about.consent", "where.observer"]
 
 
 def without(name: str) -> None:
@@ -31,8 +31,8 @@ def test_an_entry_without_an_id_cannot_be_built() -> None:
 
 @pytest.mark.parametrize("change", [
     {"what__code": "made-up"}, {"what__action": "X"}, {"what__outcome": "maybe"}, {"what__controls": "TTT"}, {"what__controls": "TTTX"},
-    {"what__at": "2026-11-24"}, {"what__at": "2026-11-24T09:31:02+01:00"}, {"subject": "een vrouw"}, {"subject": "a\x00"}, {"who__ura": "1;2"},
-    {"what__action": "E"}, {"who__role": "system"},
+    {"what__at": "2026-11-24"}, {"what__at": "2026-11-24T09:31:02+01:00"}, {"subject": "een vrouw"}, {"subject": "a\x00"},
+    {"who__ura": "1;2"}, {"what__action": "E"}, {"who__role": "system"},
 ])
 def test_impossible_values_are_refused(change: dict[str, str]) -> None:
     with pytest.raises(ValueError):
@@ -42,7 +42,7 @@ def test_impossible_values_are_refused(change: dict[str, str]) -> None:
 def test_only_a_search_may_be_about_nobody() -> None:
     for code in (LOG_SEARCH, CLIENT_SEARCH):
         assert entry("", what__code=code, what__action="E", about__query="all").about.subject == ""
-    with pytest.raises(ValueError, match="about.subject"):
+    with pytest.raises(ValueError, match=r"about\.subject"):
         entry("")
 
 

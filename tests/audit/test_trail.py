@@ -184,7 +184,8 @@ def test_an_auditor_finds_by_person_name_organisation_outcome_kind_woman_and_tim
     trail = Trail(database, Keyring(database, KEK), lambda: next(hour))
     made = [entry(NOOR), entry(SAMIRA, who__id="900000002", who__name="Anna de Wit", who__ura="00700002"),
             entry(NOOR, what__outcome="refused"), entry(NOOR, what__outcome="error"),
-            entry("", what__code=LOG_SEARCH, what__action="E", about__query="all", who__id="tess", who__ura="", who__role="auditor", who__name="")]
+            entry("", what__code=LOG_SEARCH, what__action="E", about__query="all", who__id="tess", who__ura="", who__role="auditor",
+                  who__name="")]
     seqs = [trail.record_now(one).seq for one in made]
 
     def found(**wanted: str) -> list[int]:

@@ -11,8 +11,8 @@ LEPELAAR, RIJNOEVER, DE_ZON = "00700001", "00700002", "00700004"
 
 noor = Asker("noor", "Noor Verhoeven", Role.CLIENT, subject=NOOR, token_id="t-noor")
 samira = Asker("samira", "Samira Aydin", Role.CLIENT, subject=SAMIRA)
-marit = Asker("900000001", "Marit Jansen", Role.MIDWIFE, ura=LEPELAAR, organisation="De Lepelaar", organisation_type="G3", token_id="t-marit",
-              vendor="praktijksysteem")
+marit = Asker("900000001", "Marit Jansen", Role.MIDWIFE, ura=LEPELAAR, organisation="De Lepelaar", organisation_type="G3",
+              token_id="t-marit", vendor="praktijksysteem")
 anna = Asker("900000002", "Anna de Wit", Role.GYNAECOLOGIST, ura=RIJNOEVER, organisation="Ziekenhuis Rijnoever", organisation_type="V4")
 joke = Asker("900000003", "Joke Smit", Role.MATERNITY_NURSE, ura=DE_ZON, organisation="Kraamzorg De Zon", organisation_type="K4")
 tess = Asker("tess", "Tess Smeets", Role.AUDITOR)

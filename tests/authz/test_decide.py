@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import cedarpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz import engine
 from authz.ask import CAREGIVERS, Ask, Asker, Known, Purpose, Role
 from authz.decide import decide
 from authz.engine import POLICIES, SCHEMA_FILE, PolicySet, load_policies
@@ -156,16 +156,16 @@ def test_a_question_can_open_in_part() -> None:
     lambda *_: (_ for _ in ()).throw(RuntimeError("engine down")),
     lambda *_: (_ for _ in ()).throw(ValueError("bad request")),
     lambda requests, *_: [],
-    lambda requests, *_: [engine.cedarpy.AuthzResult({"decision": "NoDecision"}) for _ in requests],
-    lambda requests, *_: [engine.cedarpy.AuthzResult({"decision": "Allow", "diagnostics": {
+    lambda requests, *_: [cedarpy.AuthzResult({"decision": "NoDecision"}) for _ in requests],
+    lambda requests, *_: [cedarpy.AuthzResult({"decision": "Allow", "diagnostics": {
         "reason": ["p"], "errors": ["a forbid was skipped"], "id_annotations_by_reason": {"p": "20-midwife"}}}) for _ in requests],
-    lambda requests, *_: [engine.cedarpy.AuthzResult({"decision": "Allow", "diagnostics": {
+    lambda requests, *_: [cedarpy.AuthzResult({"decision": "Allow", "diagnostics": {
         "reason": ["p"], "errors": [], "id_annotations_by_reason": {"p": "no-such-rule"}}}) for _ in requests],
-    lambda requests, *_: [engine.cedarpy.AuthzResult({"decision": "Perhaps"}) for _ in requests],
+    lambda requests, *_: [cedarpy.AuthzResult({"decision": "Perhaps"}) for _ in requests],
 ])
 def test_every_fault_of_the_engine_closes(fault: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
     policies = load_policies()
-    monkeypatch.setattr(engine.cedarpy, "is_authorized_batch", fault)
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", fault)
 
     decision = decide(ask(marit), YES, policies)
 

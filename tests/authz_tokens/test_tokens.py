@@ -26,18 +26,43 @@ EC = ECKey.generate_key("P-256")
 EC384 = ECKey.generate_key("P-384")
 RSA = RSAKey.generate_key(2048)
 OTHER = ECKey.generate_key("P-256")
-JWKS: dict[str, list[dict[str, Any]]] = {"keys": [
-    {**EC.as_dict(private=False), "kid": "ec", "alg": "ES256"},
-    {**EC384.as_dict(private=False), "kid": "ec384"},
-    {**RSA.as_dict(private=False), "kid": "rsa", "alg": "RS256"},
-    {**RSA.as_dict(private=False), "kid": "pss", "alg": "PS256"},
-    {**OTHER.as_dict(private=False), "kid": "encryption", "use": "enc"},
-    {"kty": "oct", "kid": "shared", "k": "c2VjcmV0", "alg": "HS256"},
-]}
-MIDWIFE = {"iss": "https://login.example", "aud": "ooievaar", "sub": "marit", "name": "Marit Jansen", "jti": "1", "iat": NOW, "exp": NOW + 300,
-           "acr": "high", "role": "midwife", "ura": "00700001", "organisation": "De Lepelaar", "organisation_type": "G3", "client_id": "viewer"}
-NOOR = {"iss": "https://login.example", "aud": "ooievaar", "sub": "noor", "name": "Noor", "jti": "2", "iat": NOW, "exp": NOW + 300,
-        "acr": "substantial", "role": "client", "bsn": "999990019"}
+JWKS: dict[str, list[dict[str, Any]]] = {
+    "keys": [
+        {**EC.as_dict(private=False), "kid": "ec", "alg": "ES256"},
+        {**EC384.as_dict(private=False), "kid": "ec384"},
+        {**RSA.as_dict(private=False), "kid": "rsa", "alg": "RS256"},
+        {**RSA.as_dict(private=False), "kid": "pss", "alg": "PS256"},
+        {**OTHER.as_dict(private=False), "kid": "encryption", "use": "enc"},
+        {"kty": "oct", "kid": "shared", "k": "c2VjcmV0", "alg": "HS256"},
+    ]
+}
+MIDWIFE = {
+    "iss": "https://login.example",
+    "aud": "ooievaar",
+    "sub": "marit",
+    "name": "Marit Jansen",
+    "jti": "1",
+    "iat": NOW,
+    "exp": NOW + 300,
+    "acr": "high",
+    "role": "midwife",
+    "ura": "00700001",
+    "organisation": "De Lepelaar",
+    "organisation_type": "G3",
+    "client_id": "viewer",
+}
+NOOR = {
+    "iss": "https://login.example",
+    "aud": "ooievaar",
+    "sub": "noor",
+    "name": "Noor",
+    "jti": "2",
+    "iat": NOW,
+    "exp": NOW + 300,
+    "acr": "substantial",
+    "role": "client",
+    "bsn": "999990019",
+}
 
 
 def tokens(clock: Callable[[], float] = lambda: NOW, **more: Any) -> Tokens:
@@ -62,8 +87,10 @@ def refused(token: str, code: str | None = None, **more: Any) -> None:
     assert 'error="invalid_token"' in caught.value.challenge
 
 
-@pytest.mark.parametrize(("key", "header"), [(EC, {}), (EC384, {"alg": "ES384", "kid": "ec384"}), (RSA, {"alg": "RS256", "kid": "rsa"}),
-                                             (RSA, {"alg": "PS256", "kid": "pss"})])
+@pytest.mark.parametrize(
+    ("key", "header"),
+    [(EC, {}), (EC384, {"alg": "ES384", "kid": "ec384"}), (RSA, {"alg": "RS256", "kid": "rsa"}), (RSA, {"alg": "PS256", "kid": "pss"})],
+)
 def test_each_pinned_algorithm_is_taken_with_its_own_key(key: ECKey | RSAKey, header: dict[str, str]) -> None:
     asker = tokens().asker(signed(MIDWIFE, key, **header))
     assert (asker.id, asker.role, asker.ura, asker.assurance, asker.vendor) == ("marit", Role.MIDWIFE, "00700001", "high", "viewer")
@@ -97,7 +124,9 @@ def test_a_header_may_not_bring_its_own_key_or_rules(name: str) -> None:
     refused(f"{body}.{genuine}", "header")
 
 
-@pytest.mark.parametrize(("kid", "alg", "key"), [("ec", "ES256", OTHER), ("rsa", "PS256", RSA), ("pss", "RS256", RSA), ("rsa", "RS384", RSA)])
+@pytest.mark.parametrize(
+    ("kid", "alg", "key"), [("ec", "ES256", OTHER), ("rsa", "PS256", RSA), ("pss", "RS256", RSA), ("rsa", "RS384", RSA)]
+)
 def test_a_key_is_used_with_no_other_algorithm_and_no_other_key_in_its_place(kid: str, alg: str, key: ECKey | RSAKey) -> None:
     refused(signed(MIDWIFE, key, alg=alg, kid=kid))
 
@@ -120,17 +149,41 @@ def test_a_short_rsa_key_is_not_trusted() -> None:
         StaticKeys({"keys": [{**RSAKey.generate_key(1024).as_dict(private=False), "kid": "short"}]})
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    ({"aud": "another"}, "audience"), ({"aud": ["another", "third"]}, "audience"), ({"aud": [["ooievaar"]]}, "audience"), ({"aud": None}, "audience"),
-    ({"iss": "https://evil.example"}, "issuer"), ({"iss": "https://login.example/"}, "issuer"),
-    ({"iat": NOW - 400, "exp": NOW}, "expired"), ({"exp": NOW - 1, "iat": NOW - 300}, "expired"),
-    ({"nbf": NOW + 120}, "not-yet"), ({"iat": NOW + 120}, "not-yet"),
-    ({"exp": NOW + 3601}, "lifetime"), ({"exp": 2**62}, "lifetime"), ({"iat": NOW - 9000}, "lifetime"),
-    ({"exp": "1800000300"}, "times"), ({"exp": True}, "times"), ({"exp": NOW + 300.5}, "times"), ({"nbf": "soon"}, "times"), ({"iat": None}, "times"),
-    ({"role": "king"}, "role"), ({"role": ""}, "role"), ({"role": ["midwife"]}, "role"),
-    ({"ura": ""}, "ura"), ({"ura": "1"}, "ura"), ({"role": "system", "ura": ""}, "ura"), ({"role": "system", "client_id": ""}, "client_id"),
-    ({"acr": "highest"}, "acr"), ({"sub": " "}, "sub"), ({"name": "x" * 201}, "name"), ({"name": "a\nb"}, "name"), ({"bsn": "999990019"}, "bsn"),
-])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"aud": "another"}, "audience"),
+        ({"aud": ["another", "third"]}, "audience"),
+        ({"aud": [["ooievaar"]]}, "audience"),
+        ({"aud": None}, "audience"),
+        ({"iss": "https://evil.example"}, "issuer"),
+        ({"iss": "https://login.example/"}, "issuer"),
+        ({"iat": NOW - 400, "exp": NOW}, "expired"),
+        ({"exp": NOW - 1, "iat": NOW - 300}, "expired"),
+        ({"nbf": NOW + 120}, "not-yet"),
+        ({"iat": NOW + 120}, "not-yet"),
+        ({"exp": NOW + 3601}, "lifetime"),
+        ({"exp": 2**62}, "lifetime"),
+        ({"iat": NOW - 9000}, "lifetime"),
+        ({"exp": "1800000300"}, "times"),
+        ({"exp": True}, "times"),
+        ({"exp": NOW + 300.5}, "times"),
+        ({"nbf": "soon"}, "times"),
+        ({"iat": None}, "times"),
+        ({"role": "king"}, "role"),
+        ({"role": ""}, "role"),
+        ({"role": ["midwife"]}, "role"),
+        ({"ura": ""}, "ura"),
+        ({"ura": "1"}, "ura"),
+        ({"role": "system", "ura": ""}, "ura"),
+        ({"role": "system", "client_id": ""}, "client_id"),
+        ({"acr": "highest"}, "acr"),
+        ({"sub": " "}, "sub"),
+        ({"name": "x" * 201}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"bsn": "999990019"}, "bsn"),
+    ],
+)
 def test_a_claim_that_does_not_fit_refuses_the_token(change: dict[str, object], code: str) -> None:
     refused(signed({**MIDWIFE, **change}), code)
 
@@ -145,10 +198,25 @@ def test_a_missing_claim_refuses_the_token(name: str) -> None:
     refused(signed({k: v for k, v in MIDWIFE.items() if k != name}))
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "a.b", "a.b.c.d.e", "é.é.é", "x" * 9000, b64(b"[]") + ".e30.AA",
-                                   b64(b'{"alg":"ES256","kid":"ec"') + ".e30.AA"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        "a.b",
+        "a.b.c.d.e",
+        "é.é.é",
+        "x" * 9000,
+        b64(b"[]") + ".e30.AA",
+        b64(b'{"alg":"ES256","kid":"ec"') + ".e30.AA",
+    ],
+)
 def test_garbage_is_refused_in_one_way(token: str) -> None:
-    refused(token) if token not in ("", ".", "..") else pytest.raises(BadToken, tokens().asker, token)
+    with pytest.raises(BadToken) as caught:
+        tokens().asker(token)
+    assert len(token) < 3 or token not in str(caught.value) + caught.value.challenge
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"7", b"null", b"{", b"\xff\xfe", b"[" * 5000])
@@ -162,16 +230,18 @@ def test_no_text_at_all_gives_anything_but_a_refusal(text: str) -> None:
         tokens().asker(text)
 
 
+def raw(token: str) -> list[bytes]:
+    return [base64.urlsafe_b64decode(part + "==") for part in token.split(".")]
+
+
 @given(st.integers(0, 10_000), st.integers(0, 63))
 def test_a_token_with_one_changed_character_is_refused(at: int, new: int) -> None:
     token = GENUINE
     i = at % len(token)
     letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[new]
-    changed = token[:i] + letter + token[i + 1:]
+    changed = token[:i] + letter + token[i + 1 :]
     # The last character of a base64 text carries bits that mean nothing; a change there is no change.
-    same = [base64.urlsafe_b64decode(p + "==") for p in changed.split(".")] == [base64.urlsafe_b64decode(p + "==") for p in token.split(".")] \
-        if changed.count(".") == 2 else False
-    if same:
+    if changed.count(".") == 2 and raw(changed) == raw(token):
         return
     with pytest.raises(BadToken):
         tokens().asker(changed)

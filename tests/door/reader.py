@@ -1,4 +1,4 @@
-"""A process that reads plans through the door until it is killed: `python -m tests.door.reader FOLDER`. Prints a line after every answer."""
+"""A process that reads plans through the door until it is killed: `python -m tests.door.reader FOLDER`. One line an answer."""
 
 from __future__ import annotations
 

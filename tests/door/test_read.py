@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 
+import cedarpy
 import pytest
 
 from audit.trail import Trail
-from authz import engine
 from authz.ask import Asker, Role
 from authz.consents import Consents
 from fhir_profiles.codes import SECTIONS
@@ -27,7 +27,8 @@ async def test_the_midwife_reads_the_plan_and_her_look_is_recorded(house: House)
 
     assert set(opened.sections) == {(episode, name) for episode in (PREGNANCY, "") for name in SECTIONS} and not opened.closed
     entry = house.last().entry
-    assert (entry.what.code, entry.what.outcome, entry.what.reason, entry.what.controls) == ("plan-read", "success", "care-relation", "TTTF")
+    assert (entry.what.code, entry.what.outcome) == ("plan-read", "success")
+    assert (entry.what.reason, entry.what.controls) == ("care-relation", "TTTF")
     assert (entry.who.id, entry.who.name, entry.who.ura, entry.who.network) == ("900000001", "Marit Jansen", LEPELAAR, "192.0.2.7")
     assert (entry.about.subject, entry.about.episode, entry.about.version, entry.about.opened) == (NOOR, PREGNANCY, "v1", SECTIONS)
     assert (entry.about.relation, entry.about.relation_evidence, entry.about.consent) == ("dossier", "evidence-1", "yes")
@@ -48,7 +49,8 @@ async def test_a_maternity_nurse_without_relation_is_refused_and_the_woman_can_s
     with pytest.raises(Forbidden) as refusal:
         await house.door.read(ask(joke))
 
-    assert refusal.value.code == "no-relation" and refusal.value.public == "Uw organisatie heeft geen behandelrelatie met deze zwangerschap."
+    assert refusal.value.code == "no-relation"
+    assert refusal.value.public == "Uw organisatie heeft geen behandelrelatie met deze zwangerschap."
     [line] = house.trail.of_subject(NOOR)
     assert (line.entry.who.name, line.entry.what.outcome, line.entry.about.opened) == ("Joke Smit", "refused", ())
     assert dict(line.entry.about.closed) == dict.fromkeys(SECTIONS, "no-relation")
@@ -87,17 +89,16 @@ async def test_a_permit_for_this_pregnancy_does_not_open_another(house: House) -
 
 
 async def test_a_withdrawal_counts_for_the_very_next_question(house: House) -> None:
-    async def look() -> bool:
+    async def look() -> str:
         try:
             await house.door.read(ask(marit))
         except Forbidden as refusal:
-            assert refusal.code == "no-consent"
-            return False
-        return True
+            return refusal.code
+        return "opened"
 
-    assert all(await asyncio.gather(*[look() for _ in range(20)]))
+    assert set(await asyncio.gather(*[look() for _ in range(20)])) == {"opened"}
     house.consents.withdraw(Subject(NOOR), LEPELAAR, "noor", "app")
-    assert not any(await asyncio.gather(*[look() for _ in range(200)]))
+    assert set(await asyncio.gather(*[look() for _ in range(200)])) == {"no-consent"}
     assert (await house.door.read(ask(anna))).sections, "the hospital keeps her yes"
 
 
@@ -128,7 +129,7 @@ async def test_a_register_of_consent_that_is_away_closes_the_door(house: House, 
 
 
 async def test_an_engine_that_fails_closes_the_door_and_is_recorded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.cedarpy, "is_authorized_batch", lambda *_: (_ for _ in ()).throw(RuntimeError("boom")))
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", lambda *_: (_ for _ in ()).throw(RuntimeError("boom")))
     with pytest.raises(Forbidden) as refusal:
         await house.door.read(ask(noor))
     assert refusal.value.code == "engine-error" and house.last().entry.what.outcome == "error"

@@ -6,7 +6,7 @@ import pytest
 
 from audit.export import bundle, table
 from audit.trail import Filter
-from authz.ask import Asker
+from authz.ask import Asker, Role
 from fhir_profiles.errors import Forbidden
 from tests.authz.cast import BY_ROLE, LEPELAAR, NOOR, SAMIRA, ask, joke, marit, noor, samira, tess
 from tests.door.house import House
@@ -47,7 +47,7 @@ async def test_she_cannot_widen_her_list_with_a_filter(house: House) -> None:
     assert {line.entry.about.subject for line in [*lines, *exported]} == {NOOR}
 
 
-@pytest.mark.parametrize("asker", [samira, marit, joke, BY_ROLE[tess.role.ENGINEER], BY_ROLE[tess.role.SYSTEM]])
+@pytest.mark.parametrize("asker", [samira, marit, joke, BY_ROLE[Role.ENGINEER], BY_ROLE[Role.SYSTEM]])
 async def test_nobody_else_sees_her_list_and_the_attempt_is_on_it(house: House, asker: Asker) -> None:
     with pytest.raises(Forbidden):
         await house.door.trail_of(ask(asker))
@@ -125,7 +125,8 @@ async def test_an_empty_work_list_is_recorded_as_a_search_that_found_nothing(hou
     assert len(house.entries()) == 1
 
 
-@pytest.mark.parametrize(("asker", "reason"), [(noor, "not-own-plan"), (tess, "trail-only"), (BY_ROLE[tess.role.ENGINEER], "role-has-no-section")])
+@pytest.mark.parametrize(("asker", "reason"), [
+    (noor, "not-own-plan"), (tess, "trail-only"), (BY_ROLE[Role.ENGINEER], "role-has-no-section")])
 async def test_who_has_no_clients_by_role_is_refused_a_work_list(house: House, asker: Asker, reason: str) -> None:
     with pytest.raises(Forbidden) as refusal:
         await house.door.clients_of(ask(asker, "", ("front",)))

@@ -41,7 +41,8 @@ PATIENT: Json = {
     "text": {"status": "generated", "div": f'<div {XHTML}><p class="x">Noor <b>Verhoeven</b></p><a href="https://example.org/">x</a></div>'},
     "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired", "valueBoolean": False}],
     "identifier": [{"system": "http://fhir.nl/fhir/NamingSystem/bsn", "value": "999990019"}],
-    "name": [{"family": "Verhoeven", "given": ["Noor", None], "_given": [None, {"extension": [{"url": "urn:example:initial", "valueCode": "IN"}]}]}],
+    "name": [{"family": "Verhoeven", "given": ["Noor", None],
+              "_given": [None, {"extension": [{"url": "urn:example:initial", "valueCode": "IN"}]}]}],
     "gender": "female", "birthDate": "1994-03-12", "active": True,
     "contact": [{"name": {"text": "Bas Verhoeven"}}],
     "communication": [{"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "nl"}]}, "preferred": True}],
@@ -79,17 +80,22 @@ PARAMETERS: Json = {
 ATTACHED: Json = {"resourceType": "Binary", "contentType": "text/plain", "data": "aGVs\nbG8="}
 BUNDLE: Json = {
     "resourceType": "Bundle", "type": "collection", "timestamp": "2026-03-01T10:11:12Z",
-    "entry": [{"fullUrl": "urn:uuid:6a1b8f8e-9f0e-4a44-8a54-0c2b2f0f3a11", "resource": PATIENT}, {"resource": OBSERVATION}, {"resource": MEDICATION}],
+    "entry": [{"fullUrl": "urn:uuid:6a1b8f8e-9f0e-4a44-8a54-0c2b2f0f3a11", "resource": PATIENT}, {"resource": OBSERVATION},
+              {"resource": MEDICATION}],
 }
 TRANSACTION: Json = {
     "resourceType": "Bundle", "type": "transaction",
     "entry": [{"resource": OBSERVATION, "request": {"method": "PUT", "url": "Observation/hb-1"}},
-              {"resource": {**CONDITION, "subject": {"reference": "Patient?identifier=urn:example|1"}}, "request": {"method": "POST", "url": "Condition"}}],
+              {"resource": {**CONDITION, "subject": {"reference": "Patient?identifier=urn:example|1"}},
+               "request": {"method": "POST", "url": "Condition"}}],
+}
+COMPOSITION: Json = {
+    "resourceType": "Composition", "status": "final", "type": {"text": "plan"}, "date": "2026-03-01", "title": "Plan",
+    "author": [{"display": "hub"}], "section": [{"title": "a", "text": {"status": "generated", "div": f"<div {XHTML}>x</div>"}}],
 }
 DOCUMENT: Json = {
-    "resourceType": "Bundle", "type": "document", "identifier": {"system": "urn:example", "value": "1"}, "timestamp": "2026-03-01T10:11:12Z",
-    "entry": [{"resource": {"resourceType": "Composition", "status": "final", "type": {"text": "plan"}, "date": "2026-03-01", "title": "Plan",
-                            "author": [{"display": "hub"}], "section": [{"title": "a", "text": {"status": "generated", "div": f"<div {XHTML}>x</div>"}}]}}],
+    "resourceType": "Bundle", "type": "document", "identifier": {"system": "urn:example", "value": "1"},
+    "timestamp": "2026-03-01T10:11:12Z", "entry": [{"resource": COMPOSITION}],
 }
 CLEAN: dict[str, Json] = {
     "an Hb result": OBSERVATION, "a blood pressure": BLOOD_PRESSURE, "a woman": PATIENT, "a pregnancy": CONDITION, "an allergy": ALLERGY,

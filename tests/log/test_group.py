@@ -42,7 +42,8 @@ def batcher(write: Callable[[list[int]], None], *, max_batch: int = 100, limit: 
 
 
 def test_what_waits_while_a_write_runs_goes_into_the_next_one() -> None:
-    gate, answers = Gate(), []
+    gate = Gate()
+    answers: list[BaseException | None] = []
     made = batcher(gate, max_batch=6)
     made.submit(0, answers.append, None)
     assert gate.entered.acquire(timeout=5)
@@ -56,7 +57,8 @@ def test_what_waits_while_a_write_runs_goes_into_the_next_one() -> None:
 
 
 def test_more_than_the_limit_is_refused_at_once_and_the_rest_is_kept() -> None:
-    gate, answers = Gate(), []
+    gate = Gate()
+    answers: list[BaseException | None] = []
     made = batcher(gate, limit=5)
     for item in range(5):
         made.submit(item, answers.append, None)
@@ -89,7 +91,8 @@ def test_a_write_that_fails_is_told_to_its_batch_and_the_next_batch_goes_on() ->
 
 
 def test_one_caller_that_fails_does_not_keep_the_answer_from_the_others() -> None:
-    gate, answers = Gate(), []
+    gate = Gate()
+    answers: list[BaseException | None] = []
     made = batcher(gate)
 
     def fails(_: BaseException | None) -> None:
@@ -115,7 +118,8 @@ def test_stopping_writes_all_that_was_taken_and_takes_nothing_more() -> None:
 
 
 def test_a_write_that_never_ends_does_not_hold_up_stopping_for_ever() -> None:
-    gate, answers = Gate(), []
+    gate = Gate()
+    answers: list[BaseException | None] = []
     made = batcher(gate, max_batch=1)
     made.submit(0, answers.append, None)
     assert gate.entered.acquire(timeout=5)
@@ -150,7 +154,8 @@ async def test_a_coroutine_that_was_cancelled_does_not_disturb_the_batch() -> No
 
 
 def test_a_loop_that_was_closed_does_not_end_the_writer() -> None:
-    gate, answers = Gate(), []
+    gate = Gate()
+    answers: list[BaseException | None] = []
     made = batcher(gate)
     loop = asyncio.new_event_loop()
     made.submit(1, answers.append, loop)

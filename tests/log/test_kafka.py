@@ -32,7 +32,7 @@ class Appending:
 
     def __post_init__(self) -> None:
         self._name = uuid.uuid4().hex[:8]
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def wait_for(self, count: int, timeout_s: float) -> None:

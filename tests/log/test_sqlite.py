@@ -30,9 +30,13 @@ def log(database: Database) -> SqliteLog:
 
 
 def test_records_of_a_transaction_that_fails_are_not_there(database: Database, log: SqliteLog) -> None:
-    with pytest.raises(RuntimeError), database.write() as tx:
-        log.append([record(1)], tx)
-        raise RuntimeError("the rest of the work failed")
+    def work() -> None:
+        with database.write() as tx:
+            log.append([record(1)], tx)
+            raise RuntimeError("the rest of the work failed")
+
+    with pytest.raises(RuntimeError):
+        work()
     assert log.read(START, 10) == [] and log.counts() == {}
 
 

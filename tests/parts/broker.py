@@ -34,7 +34,7 @@ _QUICK_QUORUM = {"controller.quorum.election.timeout.ms": "500", "controller.quo
 def check_jars() -> None:
     """Raises `PartMissing` unless Java is here and the jars are exactly those of `jars.sha256`."""
     if shutil.which("java") is None:
-        raise PartMissing("java (apt-get install openjdk-17-jre-headless)")
+        raise PartMissing("java (apt-get install default-jre-headless)")
     for line in (KAFKA / "jars.sha256").read_text().splitlines():
         wanted, name = line.split()
         jar = KAFKA / "lib" / name

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert, select
 
 from fhir_profiles.codes import BY_NAME, UCUM
 from fhir_profiles.identifiers import URA_SYSTEM, digest
 from hub.database import Database, open_postgres, open_sqlite
 from hub.log.envelope import RECORDED, WITHDRAWN, Envelope, Origin, pack
 from hub.log.keys import Keyring
+from hub.plan import store
 from hub.plan.plan import Line, Plan
 from hub.plan.project import Projector
 from hub.plan.read import PlanReader
 from hub.plan.sections import SECTIONS
 from hub.plan.show import show
-from hub.tables import recorded
+from hub.tables import recorded, relation, view
 
 PRACTICE, HIX = "practice/00700001", "hix/00700002"
 NAMES = {PRACTICE: "Verloskundigenpraktijk De Lepelaar", HIX: "Ziekenhuis Rijnoever"}
@@ -94,9 +95,14 @@ class Hub:
     """A database, its keyring and a projector, as one process of the hub has them."""
 
     def __init__(self, database: Database, keys: Database) -> None:
-        self.database, self.keyring = database, Keyring(keys, KEK)
+        self.database, self.keys, self.keyring = database, keys, Keyring(keys, KEK)
         self.reader = PlanReader(database, self.keyring)
         self.restart()
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.database.close()
+        self.keys.close()
 
     def restart(self) -> None:
         """Begin anew with nothing in memory."""
@@ -104,34 +110,44 @@ class Hub:
 
     def record(self, *events: Envelope) -> None:
         """Append the events to the archive, a record for each message and key, without folding them."""
+        with self.database.write() as tx:
+            self._append(tx, events)
+
+    def _append(self, tx: Connection, events: Sequence[Envelope]) -> None:
         by_message = itertools.groupby(events, key=lambda e: e.origin.message)
         records = [record for _, some in by_message for record in pack(some, self.keyring)]
         rows = [{"id": r.id, "key": r.key, "attributes": orjson.dumps(dict(r.attributes)), "body": r.body} for r in records]
-        with self.database.write() as tx:
-            if rows:
-                tx.execute(insert(recorded), rows)
+        tx.execute(insert(recorded), rows)
 
     def fold(self, *events: Envelope) -> set[Any]:
         """Fold the events in one transaction."""
-        from hub.plan import store
-
         with self.database.write() as tx:
             return set(self.projector.apply(tx, store.generation(tx), events))
 
     def given(self, *events: Envelope) -> None:
-        """Record and fold."""
-        self.record(*events)
-        self.fold(*events)
+        """Record and fold, in one transaction, as a worker of the hub does."""
+        with self.database.write() as tx:
+            used = store.generation(tx)
+            self._append(tx, events)
+            self.projector.apply(tx, used, events)
 
     def plan(self, subject: str = NOOR, episode: str = NOW, today: date = TODAY) -> Plan:
         """The plan as it is shown."""
         return show(subject, episode, self.reader.sections(subject, episode, SECTIONS), today, NAMES, {})
 
     def rows(self) -> dict[tuple[Any, ...], bytes]:
-        """(generation in use apart) every row of the view → its plain bytes."""
+        """(subject, episode, leaf, number of events) → etag, of the generation in use."""
         with self.database.read() as tx:
-            found = tx.exec_driver_sql("SELECT subject, episode, section, etag, events FROM view").fetchall()
-        return {(s, e, section, n): bytes(etag) for s, e, section, etag, n in found}
+            used = store.generation_seen(tx)
+            found = tx.execute(select(view).where(view.c.generation == used)).all()
+        return {(row.subject, row.episode, row.section, row.events): bytes(row.etag) for row in found}
+
+    def relations(self) -> list[Any]:
+        """All treatment relations of the generation in use: (subject, episode, ura, kind, since, until)."""
+        with self.database.read() as tx:
+            used = store.generation_seen(tx)
+            columns = (relation.c.subject, relation.c.episode, relation.c.ura, relation.c.kind, relation.c.since, relation.c.until)
+            return [tuple(row) for row in tx.execute(select(*columns).where(relation.c.generation == used).order_by(*columns))]
 
 
 def sqlite_hub(folder: Path) -> Hub:
@@ -149,7 +165,7 @@ def _files(folder: Path) -> tuple[Database, Database]:
     return open_sqlite(folder / "hub.db", ("hub",)), open_sqlite(folder / "keys.db", ("keys",))
 
 
-def opener(hub: Hub, where: Path | str) -> Callable[[], tuple[Database, Keyring]]:
+def opener(where: Path | str) -> Callable[[], tuple[Database, Keyring]]:
     """What a rebuild opens, in this process and in those that it starts."""
     return functools.partial(_open_files, where) if isinstance(where, Path) else functools.partial(_open_url, where)
 

@@ -95,8 +95,8 @@ def build(tmp: Path, base_url: str, clock: Clock, *, demo: bool = True, secure: 
     provider = DemoProvider(issuer, back, clock.seconds) if demo else None
     sessions = Sessions(KEY, secure, idle_s=1200, absolute_s=8 * 3600, now=clock.seconds)
     site = site_of_the_cast()
-    web = create_web(site, sessions, login, base_url=base_url, demo=provider, help_line="0800 – 000 00 00 (voorbeeld)", now=lambda: clock.at,
-                     stopping=lambda: stopping[0])
+    web = create_web(site, sessions, login, base_url=base_url, demo=provider, help_line="0800 – 000 00 00 (voorbeeld)",
+                     now=lambda: clock.at, stopping=lambda: stopping[0])
     return Hub(site, sessions, web, clock, login, base_url, stopping)
 
 

@@ -11,7 +11,8 @@ from hub.web.ports import HeldRow, LedgerRow, Message, Pulse, SourceStatus
 TODAY = date(2026, 11, 24)
 NOW = datetime(2026, 11, 24, 13, 2, 11, tzinfo=UTC)
 PRACTICE, HIX, EPIC = "practice/00700001", "hix/00700002", "epic/00700003"
-LEPELAAR, RIJNOEVER, OOSTZOOM, ZON = "Verloskundigenpraktijk De Lepelaar", "Ziekenhuis Rijnoever", "Ziekenhuis Oostzoom", "Kraamzorg De Zon"
+LEPELAAR, RIJNOEVER, OOSTZOOM = "Verloskundigenpraktijk De Lepelaar", "Ziekenhuis Rijnoever", "Ziekenhuis Oostzoom"
+ZON = "Kraamzorg De Zon"
 EPISODE = "e" * 32
 
 
@@ -22,44 +23,60 @@ def value(concept: str, text: str, source: str, effective: str, **more: object) 
     return Value(concept, text, effective, recorded, source, identity=name, event=name, **more)  # type: ignore[arg-type]  # fields by name
 
 
-def line(concept: str, title: str, plain: str, *values: Value, voices: tuple[Value, ...] = (), shown: Value | None = None, rule: str = "newest-effective") -> Line:
-    """A line that shows its newest value unless told otherwise; `voices` make it a conflict."""
-    everything = values or voices
-    return Line(concept, title, plain, "C1", shown if voices else (values[-1] if values else None), rule, history=tuple(reversed(everything)),
-                voices=voices)
+def line(concept: str, title: str, plain: str, *values: Value) -> Line:
+    """A line that shows its newest value; without values, one that nobody said anything about."""
+    return Line(concept, title, plain, "C1", values[-1] if values else None, "newest-effective", history=tuple(reversed(values)))
+
+
+def conflict(concept: str, title: str, plain: str, rule: str, *voices: Value, shown: Value | None = None) -> Line:
+    """A line on which sources disagree."""
+    return Line(concept, title, plain, "C1", shown, rule, history=voices, voices=voices)
 
 
 def pressure(day: str, high: int, low: int, source: str) -> Value:
+    """A blood pressure."""
     return value("blood-pressure", f"{high}/{low} mmHg", source, day, parts=(("systolic", float(high)), ("diastolic", float(low))))
 
 
+def amount(concept: str, number: float, unit: str, source: str, day: str, **more: object) -> Value:
+    """A number with its unit."""
+    return value(concept, f"{number:g} {unit}".replace(".", ",").strip(), source, day, number=number, unit=unit, **more)
+
+
+def _haemoglobin() -> Line:
+    wrong = amount("haemoglobin", 6.0, "mmol/L", HIX, "2026-11-18T12:40:00+01:00")
+    right = amount("haemoglobin", 6.6, "mmol/L", HIX, "2026-11-18T12:40:00+01:00", status="corrected", earlier=(wrong,),
+                   recorded="2026-11-18T13:05:00.000Z", origin="0-4112", path="OBX[4]-5", mapping="hix@3")
+    return line("haemoglobin", "Hb", "IJzer in uw bloed", amount("haemoglobin", 7.4, "mmol/L", PRACTICE, "2026-07-02"),
+                amount("haemoglobin", 6.9, "mmol/L", HIX, "2026-09-03T09:15:00+02:00"), right)
+
+
 def _measurements() -> SectionView:
-    wrong = value("haemoglobin", "6,0 mmol/L", HIX, "2026-11-18T12:40:00+01:00", number=6.0, unit="mmol/L")
-    hb = [value("haemoglobin", "7,4 mmol/L", PRACTICE, "2026-07-02", number=7.4, unit="mmol/L"),
-          value("haemoglobin", "6,9 mmol/L", HIX, "2026-09-03T09:15:00+02:00", number=6.9, unit="mmol/L"),
-          value("haemoglobin", "6,6 mmol/L", HIX, "2026-11-18T12:40:00+01:00", number=6.6, unit="mmol/L", status="corrected", earlier=(wrong,),
-                recorded="2026-11-18T13:05:00.000Z", origin="received:hix:4112", path="OBX[4]-5", mapping="hix@3")]
-    bp = [pressure("2026-06-15", 112, 68, PRACTICE), pressure("2026-09-03T09:20:00+02:00", 116, 72, HIX), pressure("2026-10-20", 124, 78, PRACTICE),
-          pressure("2026-11-10", 138, 88, PRACTICE), replace(pressure("2026-11-24T09:40:00+01:00", 142, 92, PRACTICE), recorded="2026-11-24T08:41:00.000Z")]
-    groups = (value("blood-group", "0", EPIC, "2024-02-11"), value("blood-group", "A", HIX, "2026-11-24T09:12:00+01:00"))
-    late = value("body-weight", "68,4 kg", PRACTICE, "2026-06-15", number=68.4, unit="kg", recorded="2026-11-20T10:00:00.000Z", late=True)
-    gone = value("fundal-height", "41 cm", PRACTICE, "2026-11-10", number=41.0, unit="cm", status="withdrawn")
+    today = replace(pressure("2026-11-24T09:40:00+01:00", 142, 92, PRACTICE), recorded="2026-11-24T08:41:00.000Z")
+    late = amount("body-weight", 68.4, "kg", PRACTICE, "2026-06-15", recorded="2026-11-20T10:00:00.000Z", late=True)
+    gone = amount("fundal-height", 41.0, "cm", PRACTICE, "2026-11-10", status="withdrawn")
     return SectionView("measurements", "9", "Metingen en uitslagen", (
-        line("haemoglobin", "Hb", "IJzer in uw bloed", *hb), line("blood-group", "Bloedgroep", "Bloedgroep", voices=groups, rule="never-choose"),
+        _haemoglobin(),
+        conflict("blood-group", "Bloedgroep", "Bloedgroep", "never-choose", value("blood-group", "0", EPIC, "2024-02-11"),
+                 value("blood-group", "A", HIX, "2026-11-24T09:12:00+01:00")),
         line("rhesus-d", "Rhesus D", "Rhesus D", value("rhesus-d", "Rh D positief", HIX, "2026-05-12")),
-        line("blood-pressure", "Bloeddruk", "Bloeddruk", *bp), line("body-weight", "Gewicht", "Gewicht", late),
-        line("body-height", "Lengte", "Lengte"), line("fundal-height", "Fundushoogte", "Groei van uw buik", gone)))
+        line("blood-pressure", "Bloeddruk", "Bloeddruk", pressure("2026-06-15", 112, 68, PRACTICE),
+             pressure("2026-09-03T09:20:00+02:00", 116, 72, HIX), pressure("2026-10-20", 124, 78, PRACTICE),
+             pressure("2026-11-10", 138, 88, PRACTICE), today),
+        line("body-weight", "Gewicht", "Gewicht", late), line("body-height", "Lengte", "Lengte"),
+        replace(line("fundal-height", "Fundushoogte", "Groei van uw buik", gone), shown=None)))
 
 
 def _pregnancy() -> SectionView:
     ours = value("due-date-definitive", "21-01-2027", PRACTICE, "2026-07-02", iso="2027-01-21")
     theirs = value("due-date", "24-01-2027", HIX, "2026-07-16", iso="2027-01-24")
     return SectionView("pregnancy", "4", "Zwangerschap in het kort", (
-        line("gravidity", "Graviditeit", "Hoe vaak u zwanger was, deze keer erbij", value("gravidity", "2", PRACTICE, "2026-05-07", number=2.0)),
-        line("parity", "Pariteit", "Hoe vaak u bevallen bent", value("parity", "1", PRACTICE, "2026-05-07", number=1.0)),
-        line("due-date", "À terme datum", "De datum waarop uw kind wordt verwacht", voices=(ours, theirs), shown=ours, rule="definitive-over-estimate"),
-        line("fetus-count", "Aantal foetussen", "Aantal baby’s", value("fetus-count", "1", PRACTICE, "2026-07-02", number=1.0)),
-        line("multiple-pregnancy", "Meerlingzwangerschap", "U bent zwanger van meer dan 1 kind", value("multiple-pregnancy", "nee", PRACTICE, "2026-07-02"))))
+        line("gravidity", "Graviditeit", "Hoe vaak u zwanger was, deze keer erbij", amount("gravidity", 2, "", PRACTICE, "2026-05-07")),
+        line("parity", "Pariteit", "Hoe vaak u bevallen bent", amount("parity", 1, "", PRACTICE, "2026-05-07")),
+        conflict("due-date", "À terme datum", "De datum waarop uw kind wordt verwacht", "definitive-over-estimate", ours, theirs, shown=ours),
+        line("fetus-count", "Aantal foetussen", "Aantal baby’s", amount("fetus-count", 1, "", PRACTICE, "2026-07-02")),
+        line("multiple-pregnancy", "Meerlingzwangerschap", "U bent zwanger van meer dan 1 kind",
+             value("multiple-pregnancy", "nee", PRACTICE, "2026-07-02"))))
 
 
 def _history() -> SectionView:
@@ -69,7 +86,8 @@ def _history() -> SectionView:
         line("problem", "Aandoening", "Aandoening", value("problem", "onbekend (niet gevraagd)", EPIC, "2026-05"))))
 
 
-MARIT = Carer("Marit Jansen", "verloskundige", LEPELAAR, "00700001", "010 – 000 00 01", True, "2026-05-07", "", PRACTICE, "2026-05-07T09:00:00.000Z")
+MARIT = Carer("Marit Jansen", "verloskundige", LEPELAAR, "00700001", "010 – 000 00 01", True, "2026-05-07", "", PRACTICE,
+              "2026-05-07T09:00:00.000Z")
 ANNA = Carer("Anna de Wit", "gynaecoloog", RIJNOEVER, "00700002", "", False, "2026-09-03", "", HIX, "2026-09-03T09:00:00.000Z")
 
 
@@ -99,9 +117,9 @@ def nurse_view(subject: str) -> Plan:
 
 
 SOURCES = (
-    SourceStatus(PRACTICE, LEPELAAR, "FHIR STU3", "running", "2026-11-24T13:02:00.000Z", 120, 1377, 1),
-    SourceStatus(HIX, RIJNOEVER, "HL7 v2", "running", "2026-11-24T12:58:00.000Z", 30, 4112, 3),
-    SourceStatus(EPIC, OOSTZOOM, "FHIR R4", "silent", "2026-11-20T15:10:00.000Z", 300, 0, 0),
+    SourceStatus(PRACTICE, LEPELAAR, "FHIR STU3", "running", "2026-11-24T13:02:00.000Z", 1377, 1),
+    SourceStatus(HIX, RIJNOEVER, "HL7 v2", "running", "2026-11-24T12:58:00.000Z", 4112, 3),
+    SourceStatus(EPIC, OOSTZOOM, "FHIR R4", "silent", "2026-11-20T15:10:00.000Z", 0, 0),
 )
 LEDGER = (
     LedgerRow(HIX, "2026-11-24", 4112, 3800, 251, 57, 3), LedgerRow(PRACTICE, "2026-11-24", 1377, 1200, 171, 5, 1),
@@ -113,5 +131,6 @@ HELD = (
     HeldRow(PRACTICE, "future", "Datum ligt in de toekomst", "Observation.effective", 1, "2026-11-24T08:15:00.000Z"),
 )
 PULSE = Pulse(5489, 5001, 4, SOURCES, (
-    Message("2026-11-24T13:02:11.000Z", RIJNOEVER, "uitslag (ORU)", "recorded"), Message("2026-11-24T13:01:58.000Z", LEPELAAR, "dossier (Bundle)", "unchanged"),
-    Message("2026-11-24T13:01:40.000Z", RIJNOEVER, "opname (ADT)", "held")))
+    Message("2026-11-24T13:02:11.000Z", RIJNOEVER, "HL7 v2", "recorded", 4),
+    Message("2026-11-24T13:01:58.000Z", LEPELAAR, "FHIR STU3", "recorded", 12),
+    Message("2026-11-24T13:01:40.000Z", RIJNOEVER, "HL7 v2", "held")))

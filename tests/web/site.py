@@ -49,8 +49,9 @@ class SampleSite:
         purpose = Purpose.PATIENT_REQUEST if own else Purpose.TREATMENT
         sections = ("access-log",) if kind == "trail" else tuple(SECTIONS)
         seq = 1 + sum(1 for about, _, _ in self.lines if about == subject)
-        self.lines.append((subject, asker, ports.TrailLine(seq, "2026-11-24T08:31:00.000Z", "" if own else asker.name, asker.role.value, asker.organisation,
-                                                           sections, purpose.value, allowed, reason, kind, own)))
+        who = "" if own else asker.name
+        self.lines.append((subject, asker, ports.TrailLine(seq, "2026-11-24T08:31:00.000Z", who, asker.role.value, asker.organisation, sections,
+                                                           purpose.value, allowed, reason, kind, own)))
         if not allowed:
             raise Forbidden("niet open", code=reason)
         if subject not in self.plans:
@@ -64,11 +65,6 @@ class SampleSite:
         plan = self._decide(asker, subject, "plan")
         return sample.nurse_view(subject) if asker.role is Role.MATERNITY_NURSE else plan
 
-    async def timeline(self, asker: Asker, subject: str, episode: str) -> Sequence[ports.TimelineItem]:
-        plan = self.plans[subject]
-        return [ports.TimelineItem(v.effective, v.recorded, li.title_nl, v.text, v.source, "measurements", v.status, tuple(e.text for e in v.earlier), v.late,
-                                   v.origin, v.path, v.mapping) for li, v in shape.newest(plan, 100)]
-
     async def work_list(self, asker: Asker) -> Sequence[ports.ClientRow]:
         mine = [s for s, uras in self.cares.items() if asker.ura in uras and self.answers.get((s, asker.ura)) == "yes" and s in self.plans]
         return [ports.ClientRow(p.subject, p.episode, p.woman.name, p.woman.birth_date, p.due, p.phase, len(shape.conflicts(p)), p.updated)
@@ -81,7 +77,8 @@ class SampleSite:
 
     async def audit_search(self, asker: Asker, wanted: ports.AuditFilter) -> ports.AuditPage:
         self.searches.append(wanted)
-        rows = [ports.AuditRow(i, line.at, line.who, line.role, line.organisation, about, line.sections, line.purpose, line.allowed, line.reason, "page:overview")
+        rows = [ports.AuditRow(i, line.at, line.who, line.role, line.organisation, about, line.sections, line.purpose, line.allowed,
+                               line.reason, "page:overview")
                 for i, (about, _, line) in enumerate(self.lines, 1)]
         fits = [row for row in reversed(rows) if wanted.who in row.who + row.organisation and row.about.startswith(wanted.about)
                 and (wanted.kind == "all" or not row.allowed) and (not wanted.before or row.seq < wanted.before)]
@@ -100,7 +97,7 @@ class SampleSite:
 
         return chunks()
 
-    async def consents(self, asker: Asker) -> Sequence[ports.ConsentRow]:
+    async def sharing(self, asker: Asker) -> Sequence[ports.ConsentRow]:
         def row(ura: str) -> ports.ConsentRow:
             answer = self.answers.get((asker.subject, ura), "unknown")
             shown: Literal["yes", "no", "unknown"] = "yes" if answer == "yes" else "no" if answer == "no" else "unknown"
@@ -108,7 +105,7 @@ class SampleSite:
 
         return [row(ura) for ura in NAMES]
 
-    async def answer_consent(self, asker: Asker, ura: str, yes: bool) -> None:
+    async def answer(self, asker: Asker, ura: str, yes: bool) -> None:
         if ura not in NAMES:
             raise Missing("deze organisatie kennen wij niet")
         self.answers[asker.subject, ura] = "yes" if yes else "no"
@@ -119,7 +116,7 @@ class SampleSite:
         async def versions() -> AsyncIterator[str]:
             told = since
             while True:
-                if (now := self.version(subject, episode)) != told:
+                if (now := await self.version(subject, episode)) != told:
                     told = now
                     yield now
                 self.bell.clear()
@@ -130,7 +127,7 @@ class SampleSite:
 
         return versions()
 
-    def version(self, subject: str, episode: str) -> str:
+    async def version(self, subject: str, episode: str) -> str:
         return str(self.versions.get(subject, 1))
 
     async def sources(self) -> Sequence[ports.SourceStatus]:

@@ -57,7 +57,7 @@ def add(bundle: Json, added: Json, url: str = "") -> Json:
     return added
 
 
-def again(bundle: Json, kind: str, code: str, **changes: Any) -> Json:
+def again(bundle: Json, kind: str, code: str, /, **changes: Any) -> Json:
     """Add a changed copy of a resource under an id of its own."""
     made = {**copy.deepcopy(resource(bundle, kind, code)), "id": f"copy-{len(bundle['entry'])}", **changes}
     return add(bundle, made)
@@ -101,8 +101,8 @@ def _whole(left: Left) -> str:
 def faults(result: Mapped) -> list[str]:
     """What the R4 check says of every finished resource."""
     kinds = {person.local: person.kind for person in result.people}
-    names = names_of("test/1", {person.local: f"{n:032x}" for n, person in enumerate(result.people)}, kinds, result.facts)
-    finished = [finish(fact, identity_of("test/1", fact), names) for fact in result.facts]
+    names = names_of("test/1", "0" * 32, {person.local: f"{n:032x}" for n, person in enumerate(result.people)}, kinds, result.facts)
+    finished = [finish(fact, identity_of("test/1", "0" * 32, fact), names) for fact in result.facts]
     return [f"{problem.path}: {problem.expected}" for made in finished for problem in check.problems(made)]
 
 
