@@ -150,12 +150,12 @@ class Draft:
 
     def copy(self, value: Any, at: str, to: str, key: str) -> Any:
         """A deep copy that remembers the path of every leaf; None when nothing is left of it."""
-        if isinstance(value, dict):
-            return self._object(value, at, to)
-        if isinstance(value, list):
-            return self._list(value, at, to, key)
-        if key in _DATE_KEYS or key.endswith(("DateTime", "Date")):
+        if key[:1] != "_" and (key in _DATE_KEYS or key.endswith(("DateTime", "Date"))):
             check_date(value, at)
+        elif isinstance(value, dict):
+            return self._object(value, at, to)
+        elif isinstance(value, list):
+            return self._list(value, at, to, key)
         self.paths[to] = at
         return value
 

@@ -238,8 +238,9 @@ def _is_count_unit(unit: str) -> bool:
 
 
 def _settle_coded(draft: Draft, concept: Concept, name: str, value: Any) -> None:
-    codings = dicts(value.get("coding")) if isinstance(value, dict) else []
-    if name != "valueCodeableConcept" or not (codings or text(value.get("text"))):
+    concept_made = value if isinstance(value, dict) else {}
+    codings = dicts(concept_made.get("coding"))
+    if name != "valueCodeableConcept" or not (codings or text(concept_made.get("text"))):
         raise _wrong(draft, name, "a coded value has no code", "value-type")
     known = {c["code"] for c in codings if text(c.get("code")) in codes.VALUE_CODES}
     for place, coding in enumerate(codings):

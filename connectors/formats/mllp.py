@@ -287,9 +287,9 @@ class _Connection(asyncio.Protocol):
 
 
 def _header(body: bytes) -> Header:
-    """The header of something that will be refused anyway, as far as it can be read."""
+    """The header of something that will be refused anyway; nobody's when MSH was cut, because half a control id names another message."""
     try:
-        return hl7v2.peek(body.lstrip(b"\x0b"))
+        return hl7v2.peek(body.lstrip(b"\x0b")) if b"\r" in body or b"\n" in body else hl7v2_ack.NOBODY
     except Refused:
         return hl7v2_ack.NOBODY
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from connectors.contract import Fact, Person
 from connectors.hix.codes import BSN_AUTHORITIES, BSN_TYPES, GENDERS, OWN_NUMBERS, RELATIONS
 from connectors.hix.leftovers import Segment
-from connectors.hix.reading import WOMAN, Reading, concept_text, moment_in
+from connectors.hix.reading import WOMAN, Reading, concept_text, moment_in, system_uri
 from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import BSN_SYSTEM, Bsn, digest
 
@@ -141,8 +141,7 @@ def _identifiers(reading: Reading, pid: Segment) -> list[dict[str, Any]]:
             if slot not in found:
                 found.append(slot)
         else:
-            is_oid = authority.replace(".", "").isdigit() and "." in authority
-            found.append({"system": f"urn:oid:{authority}" if is_oid else reading.local_system("patient"), "value": number})
+            found.append({"system": system_uri(authority, reading.local_system("patient")), "value": number})
     return found
 
 

@@ -92,7 +92,7 @@ def codings_of(reading: Reading, raw: str, local: str) -> list[dict[str, str]]:
 
 def system_uri(name: str, local: str) -> str:
     """The URI for a coding system named in HL7 v2 (table 0396); `local` for one that is nobody's but the sender's."""
-    if name[:1].isdigit() and name.replace(".", "").isdigit() and "." in name:
+    if "." in name and name.isascii() and name.replace(".", "").isdigit():
         return f"urn:oid:{name}"
     return SYSTEMS.get(name.upper(), local)
 

@@ -23,10 +23,10 @@ Value = tuple[str, Any]
 
 _PLAIN_TYPES: Final = frozenset({"", "NM", "ST", "TX", "FT", "TS", "DT", "DTM", "SN", "IS", "ID"})
 _CODED_TYPES: Final = frozenset({"CE", "CWE", "CNE", "CF"})
-_NUMBER: Final = re.compile(r"(<=|>=|<|>)?\s*([+-]?\d{1,12}(?:[.,]\d{1,9})?)")
-_PRESSURE: Final = re.compile(r"(\d{2,3})\s*/\s*(\d{2,3})")
-_WEEKS: Final = re.compile(r"(\d{1,2})\s*(?:w|wk|weken|\+)\s*(?:([0-6])\s*(?:d|dg|dagen)?)?", re.IGNORECASE)
-_ISO_DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+_NUMBER: Final = re.compile(r"(<=|>=|<|>)?\s*([+-]?\d{1,12}(?:[.,]\d{1,9})?)", re.ASCII)
+_PRESSURE: Final = re.compile(r"(\d{2,3})\s*/\s*(\d{2,3})", re.ASCII)
+_WEEKS: Final = re.compile(r"(\d{1,2})\s*(?:w|wk|weken|\+)\s*(?:([0-6])\s*(?:d|dg|dagen)?)?", re.IGNORECASE | re.ASCII)
+_ISO_DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _RHESUS: Final = {"rhesus-d": codes.RHESUS_D, "rhesus-c": codes.RHESUS_C}
 _SYSTOLIC: Final = codes.BY_NAME["systolic"]
 _DIASTOLIC: Final = codes.BY_NAME["diastolic"]

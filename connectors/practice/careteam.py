@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from connectors.contract import Fact, Facts
 from connectors.formats.fhir_bundle import Entry, Index
-from connectors.formats.fhir_tree import ABSENT_URL, Draft, dicts, text
+from connectors.formats.fhir_tree import ABSENT_URL, Draft, dicts, start_of, text
 from connectors.practice.codes import COORDINATOR
 from fhir_profiles.identifiers import URA_SYSTEM
 
@@ -37,8 +37,8 @@ def care_team(episode: Draft, entry: Entry, entries: tuple[Entry, ...], index: I
         if manager is not None and manager.place in locals_of:
             links["participant.1.member"] = locals_of[manager.place]
             paths["participant.1.member.reference"] = f"{entry.at}.careManager.reference"
-    return Fact(team, "woman", ("care-team", dossier), version, "care-team", text(team.get("period", {}).get("start")), links=links,
-                paths=paths)
+    effective = start_of(team.get("period"))
+    return Fact(team, "woman", ("care-team", dossier), version, "care-team", effective, links=links, paths=paths)
 
 
 def _coordinator(manager: Entry | None, reference: dict[str, Any], entries: tuple[Entry, ...], index: Index, own: dict[str, Any],

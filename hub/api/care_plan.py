@@ -10,7 +10,7 @@ from typing import Final
 
 from fhir_profiles.codes import CARE_TEAM, FRONT, LOINC
 from hub.api.elements import Fhir, concept, date_time_of, instant_of, paragraph, table
-from hub.api.resources import built, care_team, patient, resources_of, values_of
+from hub.api.resources import built, care_team, observation_ids, patient, resources_of, values_of
 from hub.plan.plan import Plan
 from hub.plan.sections import SECTIONS
 
@@ -32,7 +32,6 @@ def care_plan(plan: Plan) -> Fhir:
     """The plan as a CarePlan with its team inside and references to the Observations that the asker may see."""
     started = min((s for line in plan.dossiers if (s := date_time_of(line.started))), default="")
     ended = max((e for line in plan.dossiers if (e := date_time_of(line.ended))), default="")
-    shown = [r for section in plan.sections for r in resources_of(plan, section) if r["resourceType"] == "Observation"]
     team = care_team(plan, "team") if CARE_TEAM in plan.sections else None
     return built({
         "resourceType": "CarePlan", "id": plan_id(plan), "meta": {"lastUpdated": instant_of(plan.updated)},
@@ -40,7 +39,7 @@ def care_plan(plan: Plan) -> Fhir:
         "contained": [team] if team else [], "careTeam": [{"reference": "#team"}] if team else [],
         "status": _STATUSES.get(plan.phase, "unknown"), "intent": "plan", "title": TITLE,
         "subject": {"reference": f"Patient/{plan.subject}"}, "period": {"start": started, "end": ended if ended >= started else ""},
-        "supportingInfo": [{"reference": f"Observation/{r['id']}"} for r in shown],
+        "supportingInfo": [{"reference": f"Observation/{found}"} for found in observation_ids(plan)],
         "note": [{"text": f"Onderdeel niet open voor u: {_title(name)}"} for name in sorted(plan.closed)],
     })
 

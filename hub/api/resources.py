@@ -57,8 +57,17 @@ def resources_of(plan: Plan, section: str) -> list[Fhir]:
 
 def observations(plan: Plan) -> list[tuple[Fhir, str]]:
     """Every Observation of the open sections, with its clinical time."""
-    return [(_resource(plan, line, value), value.effective) for section in plan.sections for line, value in values_of(plan, section)
-            if _has_resource(line) and line.concept not in _BUILDERS]
+    return [(_resource(plan, line, value), value.effective) for line, value in _observed(plan)]
+
+
+def observation_ids(plan: Plan) -> list[str]:
+    """The ids of the same, without making them."""
+    return [resource_id(plan.subject, value) for _, value in _observed(plan)]
+
+
+def _observed(plan: Plan) -> Iterator[tuple[Line, Value]]:
+    for section in plan.sections:
+        yield from ((line, value) for line, value in values_of(plan, section) if _has_resource(line) and line.concept not in _BUILDERS)
 
 
 def values_of(plan: Plan, section: str) -> Iterator[tuple[Line, Value]]:

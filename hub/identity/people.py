@@ -20,7 +20,7 @@ from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import Bsn, digest
 from hub.identity.pregnancies import Pregnancy, WomanState, episode_on, join
 from hub.identity.vault import Vault
-from hub.log.envelope import Seal
+from hub.log.envelope import Seal, woman_key
 from hub.tables import woman
 from hub.upsert import replace
 
@@ -79,7 +79,7 @@ class Identities:
         if tx.dialect.name != "sqlite":
             query = query.with_for_update()
         for subject, body in tx.execute(query):
-            plain = self.seal.open(f"{subject}/identity", bytes(body), subject.encode())
+            plain = self.seal.open(woman_key(subject), bytes(body), subject.encode())
             self._states[subject] = WomanState.from_json(orjson.loads(plain))
 
     def resolve(self, source: str, mapped: Mapped) -> Resolved:
@@ -104,7 +104,7 @@ class Identities:
     def finish(self, tx: Connection) -> None:
         """Write what the batch taught: states that changed, and BSNs that the vault did not have."""
         rows = [
-            {"subject": s, "body": self.seal.seal(f"{s}/identity", orjson.dumps(self._states[s].to_json()), s.encode())}
+            {"subject": s, "body": self.seal.seal(woman_key(s), orjson.dumps(self._states[s].to_json()), s.encode())}
             for s in sorted(self._changed)
         ]
         replace(tx, woman, rows)

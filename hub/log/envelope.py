@@ -68,11 +68,19 @@ class Envelope:
 class Seal(Protocol):
     """What packing asks of the keyring."""
 
+    def ensure(self, names: Iterable[str]) -> None:
+        """Have these keys ready: makes those that are missing, all in one durable write."""
+
     def seal(self, name: str, plain: bytes, bound: bytes) -> bytes:
         """Encrypt under the named key; `bound` is authenticated with it."""
 
     def open(self, name: str, sealed: bytes, bound: bytes) -> bytes:
         """Decrypt; raises `Erased` when the key was destroyed."""
+
+
+def woman_key(subject: str) -> str:
+    """The data key for what is about the woman and no one pregnancy: her messages as they came, her identity, her views."""
+    return key_name(subject, "", "C1")
 
 
 def key_name(subject: str, episode: str, sensitivity: str) -> str:

@@ -7,6 +7,7 @@ for a fuller batch. `Batcher` is the machinery, for any kind of item; `GroupComm
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fhir_profiles.errors import BirthCareError, Unavailable
 from hub.log.envelope import Seal
 from hub.log.port import EventLog, Record
-from hub.log.received import Incoming, to_record
+from hub.log.received import Incoming, received_key, to_record
 
 T = TypeVar("T")
 Done = Callable[[BaseException | None], None]
@@ -223,6 +224,8 @@ class GroupCommit:
 
     def _append(self, batch: list[_Waiting]) -> None:
         self._uncount(sum(len(waiting.message.body) for waiting in batch))
+        with contextlib.suppress(BirthCareError):  # only a preparation: a key that cannot be had fails its own message below
+            self._seal.ensure({received_key(waiting.message) for waiting in batch})
         records = [record for waiting in batch if (record := self._sealed(waiting)) is not None]
         self._received.append(records)
 

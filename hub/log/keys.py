@@ -10,20 +10,22 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, select
 
 from fhir_profiles.errors import BirthCareError, Unavailable
 from hub.database import Database
 from hub.tables import client_key
+from hub.upsert import insert_new
 
 _VERSION: Final = b"\x01"
 _CACHE: Final = 20_000
+_CHUNK: Final = 900
 
 
 class Erased(BirthCareError):
@@ -89,6 +91,45 @@ class Keyring:
         except InvalidTag as error:
             raise Unavailable("a sealed text does not open", code="seal-broken") from error
 
+    def ensure(self, names: Iterable[str]) -> None:
+        """Have these keys ready: reads those that are not in memory and makes those that are missing, all in one durable write."""
+        with self._lock:
+            wanted = sorted(name for name in set(names) if name not in self._cache)
+            if not wanted:
+                return
+            missing = [name for name in wanted if name not in self._load_all(wanted)]
+            if missing:
+                rows = [{"name": name, "wrapped": self._wrapped(name, AESGCM.generate_key(256))} for name in missing]
+                with self._database.write() as tx:
+                    # Where another process was first, its key is the one.
+                    insert_new(tx, client_key, rows)
+                self._load_all(missing)
+
+    def _load_all(self, names: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        with self._database.read() as tx:
+            for start in range(0, len(names), _CHUNK):
+                query = select(client_key.c.name, client_key.c.wrapped).where(client_key.c.name.in_(names[start:start + _CHUNK]))
+                for name, wrapped in tx.execute(query):
+                    self._remember(name, self._unwrapped(name, bytes(wrapped)))
+                    found.add(name)
+        return found
+
+    def _wrapped(self, name: str, key: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._wrap.encrypt(nonce, key, name.encode())
+
+    def _unwrapped(self, name: str, wrapped: bytes) -> AESGCM:
+        try:
+            return AESGCM(self._wrap.decrypt(wrapped[:12], wrapped[12:], name.encode()))
+        except InvalidTag as error:
+            raise Unavailable("a data key does not fit the key-encryption key", code="kek-wrong") from error
+
+    def _remember(self, name: str, cipher: AESGCM) -> None:
+        self._cache[name] = cipher
+        if len(self._cache) > _CACHE:
+            self._cache.popitem(last=False)
+
     def destroy(self, prefix: str) -> int:
         """Destroy every key whose name starts with `prefix` (a subject, or a subject and pregnancy); returns how many."""
         with self._lock, self._database.write() as tx:
@@ -98,35 +139,15 @@ class Keyring:
         return gone.rowcount
 
     def _cipher(self, name: str, *, make: bool) -> AESGCM:
-        with self._lock:
-            cipher = self._cache.get(name)
-            if cipher is not None:
-                self._cache.move_to_end(name)
-                return cipher
-            cipher = self._load(name) or (self._make(name) if make else None)
-            if cipher is None:
-                raise Erased("this has been erased")
-            self._cache[name] = cipher
-            if len(self._cache) > _CACHE:
-                self._cache.popitem(last=False)
+        cipher = self._cache.get(name)
+        if cipher is not None:
             return cipher
-
-    def _load(self, name: str) -> AESGCM | None:
-        with self._database.read() as tx:
-            wrapped = tx.execute(select(client_key.c.wrapped).where(client_key.c.name == name)).scalar_one_or_none()
-        if wrapped is None:
-            return None
-        try:
-            return AESGCM(self._wrap.decrypt(bytes(wrapped[:12]), bytes(wrapped[12:]), name.encode()))
-        except InvalidTag as error:
-            raise Unavailable("a data key does not fit the key-encryption key", code="kek-wrong") from error
-
-    def _make(self, name: str) -> AESGCM | None:
-        key, nonce = AESGCM.generate_key(256), os.urandom(12)
-        try:
-            with self._database.write() as tx:
-                tx.execute(insert(client_key).values(name=name, wrapped=nonce + self._wrap.encrypt(nonce, key, name.encode())))
-        except IntegrityError:
-            # Another process made it first: its key is the one.
-            return self._load(name)
-        return AESGCM(key)
+        if make:
+            self.ensure((name,))
+        else:
+            with self._lock:
+                self._load_all((name,))
+        cipher = self._cache.get(name)
+        if cipher is None:
+            raise Erased("this has been erased")
+        return cipher

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import zstandard
 
-from hub.log.envelope import Seal
+from hub.log.envelope import Seal, woman_key
 from hub.log.port import Record
 
 MAX_MESSAGE: Final = 20 * 1024 * 1024
@@ -55,10 +55,15 @@ class Intake(Protocol):
         """The same for a caller that can wait: returns once the message is durable."""
 
 
+def received_key(message: Incoming) -> str:
+    """The data key that a message is sealed under: the woman's when it is known whose it is, else the source's."""
+    return woman_key(message.subject) if message.subject else f"source:{message.source}/received"
+
+
 def to_record(message: Incoming, seal: Seal) -> Record:
     """The sealed record. Its id begins with the time, so that indexes on it grow at one end."""
     record_id = f"{time.time_ns():016x}{os.urandom(8).hex()}"
-    key = f"{message.subject}/received" if message.subject else f"source:{message.source}/received"
+    key = received_key(message)
     attributes = {
         "id": record_id, "type": "message-received", "connector": message.connector, "source": message.source,
         "time": message.received_at, "mediatype": message.media_type, "subject": message.subject, "key": key,

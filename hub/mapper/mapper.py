@@ -21,7 +21,7 @@ from connectors.contract import Facts, Left, Mapped, Mapping, Source
 from fhir_profiles import check, codes
 from fhir_profiles.errors import BirthCareError, Refused, Unknown
 from fhir_profiles.identifiers import digest
-from hub.log.envelope import LINKED, RECORDED, WITHDRAWN, Envelope, Origin, Seal, pack
+from hub.log.envelope import LINKED, RECORDED, WITHDRAWN, Envelope, Origin, Seal, key_name, pack, woman_key
 from hub.log.keys import Erased
 from hub.log.port import Record, Stored
 from hub.log.received import Incoming, to_incoming
@@ -130,10 +130,10 @@ class Mapper:
         memory = Memory(self.memory_key)
         memory.begin(tx, [identity for _, _, _, identities in prepared for identity in identities])
         now = self.clock()
-        records: list[Record] = []
         for message, resolved, names, identities in prepared:
             message.events = self._events(message, resolved, names, identities, memory, now)
-            records.extend(pack(message.events, self.seal))
+        self.seal.ensure({key_name(e.subject, e.episode, e.sensitivity) for m in messages for e in m.events} | {woman_key(e.subject) for m in messages for e in m.events})
+        records = [record for message in messages for record in pack(message.events, self.seal)]
         memory.finish(tx)
         self.identities.finish(tx)
         return Outcome(records, [event for message in messages for event in message.events]), now

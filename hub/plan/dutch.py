@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -69,10 +70,11 @@ def moment_of(iso: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=AMSTERDAM)
 
 
+@lru_cache(maxsize=16_384)
 def sortable(iso: str) -> str:
     """Text that sorts by time, whatever offset or precision the source used: UTC where there is a time."""
     moment = moment_of(iso)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") if moment is not None else iso
+    return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment is not None else iso
 
 
 def number_text(number: float) -> str:

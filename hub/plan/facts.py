@@ -68,13 +68,14 @@ def _fact(seen: list[tuple[str, str, Version]]) -> Fact:
 
 def value_of(fact: Fact) -> Value:
     """The newest value, with the different ones that it replaced; corrected when there are any, or when the source says so."""
-    newest, earlier = _value(fact.newest), _replaced(fact)
+    earlier = _replaced(fact) if fact.before else ()
     if fact.newest.withdrawn:
         # A retraction need not repeat the value: then what was retracted is the last one that was said.
+        newest = _value(fact.newest)
         text = newest.text or (earlier[-1].text if earlier else "")
         return replace(newest, text=text, status="withdrawn", earlier=tuple(v for v in earlier if v.text != text))
-    corrected = bool(earlier) or fact.item.get("status") in ("corrected", "amended")
-    return replace(newest, status="corrected" if corrected else "final", earlier=earlier)
+    corrected = earlier or fact.item.get("status") in ("corrected", "amended")
+    return _value(fact.newest, "corrected" if corrected else "final", earlier)
 
 
 def _replaced(fact: Fact) -> tuple[Value, ...]:
@@ -89,14 +90,15 @@ def _replaced(fact: Fact) -> tuple[Value, ...]:
     return tuple(kept)
 
 
-def _value(version: Version) -> Value:
+def _value(version: Version, status: str = "final", earlier: tuple[Value, ...] = ()) -> Value:
     item = version.item
     kind = BY_NAME[version.concept].kind if version.concept in BY_NAME else "text"
     number = item.get("number")
     return Value(
         concept=version.concept, text=_words(kind, version), effective=version.effective, recorded=version.recorded, source=version.source,
         identity=version.identity, event=version.event, number=None if number is None else float(number),
-        unit=item.get("unit", ""), code=item.get("code", ""), origin=version.origin, path=item.get("path", ""), mapping=version.mapping,
+        status=status, earlier=earlier, unit=item.get("unit", ""), code=item.get("code", ""), origin=version.origin,
+        path=item.get("path", ""), mapping=version.mapping,
         parts=tuple((name, float(value)) for name, value, _ in item.get("parts", ())),
         iso=str(item.get("text", "")) if kind == "date" else "",
     )

@@ -17,7 +17,7 @@ import zstandard
 from sqlalchemy import Connection
 
 from fhir_profiles.codes import CARE_TEAM, FRONT
-from hub.log.envelope import LINKED, UNLINKED, Envelope
+from hub.log.envelope import LINKED, UNLINKED, Envelope, woman_key
 from hub.log.keys import Erased, Keyring
 from hub.plan import state, store
 from hub.plan.relations import CONCEPTS as RELATED
@@ -174,7 +174,7 @@ class Projector:
 
 def view_key(subject: str) -> str:
     """The name of the data key that seals a woman's views."""
-    return f"{subject}/view"
+    return woman_key(subject)
 
 
 def bound_to(subject: str, episode: str, leaf: str) -> bytes:

@@ -48,9 +48,6 @@ class PlanReader:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
-        self._sections, self._version, self._episodes = (
-            sql if database.is_sqlite else sql.replace("?", "%s") for sql in (_SECTIONS, _VERSION, _EPISODES)
-        )
 
     def sections(self, subject: str, episode: str, names: Collection[str], tx: Connection | None = None) -> dict[_Key, bytes]:
         """(episode, section) → state, for those of the named sections that hold anything. Only what was named is opened.
@@ -59,7 +56,7 @@ class PlanReader:
         """
         wanted = set(names)
         leaves: dict[_Key, list[bytes]] = {}
-        for row_episode, leaf, body in self._rows(self._sections, (subject, episode), tx):
+        for row_episode, leaf, body in self._rows(_SECTIONS, (subject, episode), tx):
             section = state.section_of(leaf)
             if section in wanted:
                 leaves.setdefault((row_episode, section), []).append(self._open(subject, row_episode, leaf, bytes(body)))
@@ -68,7 +65,7 @@ class PlanReader:
     def episodes(self, subject: str) -> list[str]:
         """Her pregnancies, the present one first: what runs goes before what is over, what began later before what began earlier."""
         with self._database.read() as tx:
-            known = [row[0] for row in self._rows(self._episodes, (subject,), tx)]
+            known = [row[0] for row in store.fetched(tx, _EPISODES, (subject,))]
             relations = store.relations(tx, subject)
 
         def rank(episode: str) -> tuple[bool, str, str]:
@@ -98,7 +95,7 @@ class PlanReader:
     def version(self, subject: str) -> str:
         """A short text that changes whenever anything in her plan does: for live pages and ETags. It tells nothing of the content."""
         hasher = hashlib.blake2b(digest_size=16)
-        for episode, leaf, etag in self._rows(self._version, (subject,), None):
+        for episode, leaf, etag in self._rows(_VERSION, (subject,), None):
             hasher.update(f"{episode}/{leaf}:".encode() + bytes(etag))
         return hasher.hexdigest()
 
@@ -113,12 +110,11 @@ class PlanReader:
         with self._database.read() as own:
             return store.relations(own, subject)
 
-    def _rows(self, sql: str, values: tuple[str, ...], tx: Connection | None) -> Collection[Any]:
-        # Straight to the driver: building a statement would cost more than the read itself.
+    def _rows(self, sql: str, values: tuple[str, ...], tx: Connection | None) -> list[tuple[Any, ...]]:
         if tx is not None:
-            return tx.exec_driver_sql(sql, values).fetchall()
+            return store.fetched(tx, sql, values)
         with self._database.read() as own:
-            return own.exec_driver_sql(sql, values).fetchall()
+            return store.fetched(own, sql, values)
 
     def _open(self, subject: str, episode: str, leaf: str, body: bytes) -> bytes:
         try:

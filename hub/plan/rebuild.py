@@ -79,13 +79,22 @@ def rebuild(
     Raises `Conflict` when another rebuild switched first, `Unavailable` when the keys cannot be read.
     """
     database, keyring = open_database()
+    try:
+        return _rebuild(open_database, (database, keyring), processes, check, progress)
+    finally:
+        database.close()
+
+
+def _rebuild(open_database: OpenDatabase, here: tuple[Database, Keyring], processes: int, check: bool,
+             progress: Callable[[int, int], None]) -> Report:
+    database, keyring = here
     with database.write() as tx:
         running = store.hold_generation(tx)
         horizon = int(tx.execute(_END).scalar() or 0)
         women = [row[0] for row in tx.execute(_WOMEN_UP_TO, {"to": horizon})]
         new = running if check else store.new_generation(tx)
     total = _Built(0)
-    for built in _built(open_database, (database, keyring), women, processes, check=check):
+    for built in _built(open_database, here, women, processes, check=check):
         _add(total, built)
         if not check:
             _write(database, new, built)

@@ -11,6 +11,7 @@ order still does not matter; and the events of one message stay together in one 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -31,6 +32,9 @@ _BETWEEN: Final = b",\n"
 
 Lines = dict[bytes, bytes]
 """Place in the set → line."""
+
+_Whole = tuple[list[int], list[tuple[bytes, bytes]], dict[str, Lines]]
+"""What is cut into leaves: the places as numbers, the lines in that order, and the leaves found so far."""
 
 
 class Version(NamedTuple):
@@ -120,14 +124,28 @@ def leaf_of(section: str, place: bytes, leaves: Collection[str]) -> str:
 
 
 def split(leaf: str, lines: Lines) -> dict[str, Lines]:
-    """A leaf as it must be kept: itself, or the leaves it falls into."""
-    depth = len(leaf.partition("/")[2])
-    if len(lines) <= LEAF or depth >= _DEEPEST:
+    """A leaf as it must be kept: itself, or the leaves it falls into. Empty leaves are not kept."""
+    if len(lines) <= LEAF:
         return {leaf: lines}
-    halves: dict[str, Lines] = {_below(leaf, "0"): {}, _below(leaf, "1"): {}}
-    for place, line in lines.items():
-        halves[_below(leaf, _bits(place)[depth])][place] = line
-    return {name: part for half in halves if halves[half] for name, part in split(half, halves[half]).items()}
+    ordered = sorted(lines.items())
+    places = [int(place[:8], 16) for place, _ in ordered]
+    found: dict[str, Lines] = {}
+    bits = leaf.partition("/")[2]
+    _cut(leaf, len(bits), int(bits.ljust(32, "0"), 2), (0, len(ordered)), (places, ordered, found))
+    return found
+
+
+def _cut(leaf: str, depth: int, low: int, span: tuple[int, int], whole: _Whole) -> None:
+    """Keep a span of the ordered lines as one leaf, or cut it where the next bit turns; `low` is the leaf's lowest place."""
+    (start, stop), (places, ordered, found) = span, whole
+    if stop - start <= LEAF or depth >= _DEEPEST:
+        if stop > start:
+            found[leaf] = dict(ordered[start:stop])
+        return
+    high = low | 1 << (31 - depth)
+    turn = bisect_left(places, high, start, stop)
+    _cut(_below(leaf, "0"), depth + 1, low, (start, turn), whole)
+    _cut(_below(leaf, "1"), depth + 1, high, (turn, stop), whole)
 
 
 def _bits(place: bytes) -> str:

@@ -24,6 +24,9 @@ DUE = frozenset({"due-date", "due-date-definitive"})
 COUNTS_WEEKS = DUE | {"gestational-age", "last-menstruation"}
 """What stops at once when a pregnancy ended in loss."""
 
+HUSHED = COUNTS_WEEKS | {"pregnancy", "multiple-pregnancy", "fetus-count", "fetal-heart-rate", "fundal-height"}
+"""What her own page leaves out after a loss, and says that it does: her caregiver can show it to her."""
+
 NONE_WORDS = ("nee", "geen", "bekend: nee", "nooit")
 NONE_CODES = ("373067005",)
 """SNOMED CT: nee (kwalificatiewaarde)."""

@@ -136,6 +136,12 @@ def test_an_observation_in_a_shut_section_is_not_there(client: TestClient) -> No
     assert (answer.status_code, answer.content) == (404, never.content)
 
 
+def test_a_care_plan_refers_to_the_observations_that_its_reader_may_see(client: TestClient) -> None:
+    for who in ("marit", "joke"):
+        referred = {r["reference"].removeprefix("Observation/") for r in got(client, f"/fhir/CarePlan/{PLAN}", who)["supportingInfo"]}
+        assert referred == {o["id"] for o in of(got(client, f"/fhir/Observation?patient={NOOR}", who), "Observation")}
+
+
 def test_her_bsn_is_in_no_answer(client: TestClient) -> None:
     for path in (f"/fhir/Patient/{NOOR}", f"/fhir/Composition/{PLAN}/$document", "/fhir/AuditEvent", f"/fhir/CarePlan/{NOOR}/$sections"):
         assert "999990019" not in client.get(path, headers=bearer("noor")).text

@@ -78,7 +78,8 @@ def test_escapes_are_decoded_once_and_what_is_no_escape_is_text(raw: str, text: 
 
 
 @pytest.mark.parametrize(("charset", "codec"), [
-    ("UNICODE UTF-8", "utf-8"), ("8859/1", "latin-1"), ("8859/15", "iso8859_15"), ("", "utf-8"), ("8859/1~UNICODE UTF-8", "latin-1"), ("ASCII", "utf-8"),
+    ("UNICODE UTF-8", "utf-8"), ("8859/1", "latin-1"), ("8859/15", "iso8859_15"), ("", "utf-8"), ("8859/1~UNICODE UTF-8", "latin-1"),
+    ("ASCII", "utf-8"),
 ])
 def test_text_is_read_in_the_character_set_that_msh_18_names(charset: str, codec: str) -> None:
     assert note(with_text("zoë en renée", charset).decode().encode(codec)) == "zoë en renée"
@@ -156,9 +157,9 @@ def test_peek_reads_the_header_and_nothing_else() -> None:
 def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     for data in (body, MSH.encode() + b"\r" + body):
         try:
-            parse(data)
-        except BirthCareError as refusal:
-            assert refusal.public and refusal.code
+            assert parse(data).segments
+        except BirthCareError:
+            pass
 
 
 @given(st.randoms(use_true_random=False))
@@ -199,8 +200,8 @@ def test_a_moment_is_as_precise_as_given_and_local_time_gets_its_offset(stamp: s
 
 
 @pytest.mark.parametrize("stamp", [
-    "", "nu", "20260231", "20261301", "20260001", "2026030124", "202603011060", "20260301101161", "0000", "1200", "9999", "20250229", "2026-03-01",
-    "20260301101112+9900", "20260301101112+0199", "2026030", "20260301 1011", "２０２６",
+    "", "nu", "20260231", "20261301", "20260001", "2026030124", "202603011060", "20260301101161", "0000", "1200", "9999", "20250229",
+    "2026-03-01", "20260301101112+9900", "20260301101112+0199", "2026030", "20260301 1011", "２０２６",
 ])
 def test_an_impossible_moment_is_refused_without_repeating_it(stamp: str) -> None:
     with pytest.raises(Invalid) as refusal:

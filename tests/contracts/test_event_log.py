@@ -16,7 +16,7 @@ import pytest
 
 from hub.log.port import START, Cursor, EventLog, Place
 from tests.log.appender import open_log
-from tests.log.records import after, by_key, everything, number_of, record, take
+from tests.log.records import Follower, after, by_key, everything, number_of, record, take
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,22 +133,16 @@ def test_a_body_of_twenty_megabytes_comes_back_whole(log: EventLog) -> None:
 
 def test_a_reader_begins_where_it_is_told(log: EventLog) -> None:
     places = log.append([record(n) for n in range(10)])
-    asked: list[int] = []
-
-    def start(partition: int) -> int:
-        asked.append(partition)
-        return places[3].offset if partition == places[0].partition else -1
-
-    reader = log.reader("begins", start)
+    reader = Follower(log, "begins", Cursor({places[3].partition: places[3].offset}))
     found = take(reader, lambda found: len(found) >= 6)
     reader.close()
     assert [number_of(s) for s in found] == [4, 5, 6, 7, 8, 9]
-    assert places[0].partition in asked
+    assert places[0].partition in reader.asked
 
 
 def test_a_reader_gives_no_more_than_the_limit_and_goes_on_from_there(log: EventLog) -> None:
     log.append([record(n) for n in range(10)])
-    reader = log.reader("limited", lambda _: -1)
+    reader = Follower(log, "limited")
     found = take(reader, lambda found: bool(found))
     while len(found) < 10:
         more = reader.poll(2, 3)
@@ -161,7 +155,7 @@ def test_a_reader_gives_no_more_than_the_limit_and_goes_on_from_there(log: Event
 
 def test_a_waiting_reader_wakes_quickly(log: EventLog) -> None:
     log.append([record(0)])
-    reader = log.reader("wakes", lambda _: -1)
+    reader = Follower(log, "wakes")
     take(reader, lambda found: len(found) == 1)
     waits = []
     for n in range(1, 11):
@@ -210,7 +204,7 @@ def test_what_was_appended_is_there_after_opening_again(store: Store) -> None:
 
 def test_one_process_reads_what_another_appends(store: Store) -> None:
     reading, writing = store.open(), store.open()
-    reader = reading.reader("other", lambda _: -1)
+    reader = Follower(reading, "other")
     reader.poll(0.5, 10)
     writing.append([record(1)])
     assert [number_of(s) for s in take(reader, bool, timeout_s=5)] == [1]

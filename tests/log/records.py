@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 
-from hub.log.port import Cursor, EventLog, Reader, Record, Stored
+from hub.log.port import START, Cursor, EventLog, Reader, Record, Stored
 
 
 def record(number: int, *, key: str = "woman-1", body: bytes = b"sealed", source: str = "hix/00700002", day: str = "2026-11-24",
@@ -48,6 +48,29 @@ def take(reader: Reader, enough: Callable[[list[Stored]], bool], timeout_s: floa
         assert time.monotonic() < deadline, f"only {len(found)} records came"
         found += reader.poll(0.5, 100)
     return found
+
+
+class Follower:
+    """A reader whose place is kept as the hub keeps it, so that taking a partition on again repeats nothing."""
+
+    def __init__(self, log: EventLog, name: str, start: Cursor = START) -> None:
+        self._at = Cursor(dict(start))
+        self.asked: set[int] = set()
+        self._reader = log.reader(name, self._start)
+
+    def poll(self, timeout_s: float, limit: int) -> list[Stored]:
+        """As a reader's."""
+        found = self._reader.poll(timeout_s, limit)
+        self._at = after(self._at, found)
+        return found
+
+    def close(self) -> None:
+        """As a reader's."""
+        self._reader.close()
+
+    def _start(self, partition: int) -> int:
+        self.asked.add(partition)
+        return self._at.get(partition, -1)
 
 
 def by_key(found: Iterable[Stored]) -> dict[str, list[int]]:

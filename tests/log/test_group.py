@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -232,6 +232,9 @@ class BrokenFor:
 
     def __init__(self, keyring: Keyring, subject: str) -> None:
         self._keyring, self._subject = keyring, subject
+
+    def ensure(self, names: Iterable[str]) -> None:
+        self._keyring.ensure(names)
 
     def seal(self, name: str, plain: bytes, bound: bytes) -> bytes:
         if self._subject in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_jar_that_is_missing_or_not_the_right_one_is_a_missing_part(
     if jar is not None:
         (tmp_path / "lib" / "a.jar").write_bytes(jar)
     monkeypatch.setattr(broker, "KAFKA", tmp_path)
-    monkeypatch.setattr(broker.shutil, "which", lambda _: "/usr/bin/java")
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/java")
     with pytest.raises(PartMissing, match=said):
         broker.check_jars()
 

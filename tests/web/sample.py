@@ -73,7 +73,8 @@ def _pregnancy() -> SectionView:
     return SectionView("pregnancy", "4", "Zwangerschap in het kort", (
         line("gravidity", "Graviditeit", "Hoe vaak u zwanger was, deze keer erbij", amount("gravidity", 2, "", PRACTICE, "2026-05-07")),
         line("parity", "Pariteit", "Hoe vaak u bevallen bent", amount("parity", 1, "", PRACTICE, "2026-05-07")),
-        conflict("due-date", "À terme datum", "De datum waarop uw kind wordt verwacht", "definitive-over-estimate", ours, theirs, shown=ours),
+        conflict("due-date", "À terme datum", "De datum waarop uw kind wordt verwacht", "definitive-over-estimate", ours, theirs,
+                 shown=ours),
         line("fetus-count", "Aantal foetussen", "Aantal baby’s", amount("fetus-count", 1, "", PRACTICE, "2026-07-02")),
         line("multiple-pregnancy", "Meerlingzwangerschap", "U bent zwanger van meer dan 1 kind",
              value("multiple-pregnancy", "nee", PRACTICE, "2026-07-02"))))
@@ -96,10 +97,11 @@ def noor(subject: str) -> Plan:
     return Plan(
         subject=subject, episode=EPISODE, phase="pregnant", due="2027-01-21",
         woman=Woman("Noor Verhoeven", "Noor", "1994-03-12", PRACTICE, "2026-05-07T09:00:00.000Z"),
-        dossiers=(DossierLine(PRACTICE, LEPELAAR, "active", "2026-05-07", "", ""), DossierLine(HIX, RIJNOEVER, "active", "2026-09-03", "", "")),
+        dossiers=(DossierLine(PRACTICE, LEPELAAR, "active", "2026-05-07", "", ""),
+                  DossierLine(HIX, RIJNOEVER, "active", "2026-09-03", "", "")),
         team=(MARIT, ANNA, replace(MARIT, name="Els Vos", coordinator=False, until="2026-06-01")),
-        sections={view.name: view for view in (SectionView("front", "1", "Voorblad"), SectionView("care-team", "2", "Zorgteam"), _pregnancy(),
-                                               _history(), _measurements())},
+        sections={view.name: view for view in (SectionView("front", "1", "Voorblad"), SectionView("care-team", "2", "Zorgteam"),
+                                               _pregnancy(), _history(), _measurements())},
         updated="2026-11-24T13:02:00.000Z")
 
 

@@ -50,8 +50,9 @@ class SampleSite:
         sections = ("access-log",) if kind == "trail" else tuple(SECTIONS)
         seq = 1 + sum(1 for about, _, _ in self.lines if about == subject)
         who = "" if own else asker.name
-        self.lines.append((subject, asker, ports.TrailLine(seq, "2026-11-24T08:31:00.000Z", who, asker.role.value, asker.organisation, sections,
-                                                           purpose.value, allowed, reason, kind, own)))
+        line = ports.TrailLine(seq, "2026-11-24T08:31:00.000Z", who, asker.role.value, asker.organisation, sections, purpose.value, allowed,
+                               reason, kind, own)
+        self.lines.append((subject, asker, line))
         if not allowed:
             raise Forbidden("niet open", code=reason)
         if subject not in self.plans:

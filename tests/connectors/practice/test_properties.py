@@ -36,7 +36,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = [places(base) for base in BASES]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(which=st.integers(0, 1), seed=st.integers(0, 10**9), junk=JUNK)
 def test_a_bundle_with_anything_put_anywhere_is_mapped_or_refused_and_always_accounted_for(which: int, seed: int, junk: Any) -> None:
     bundle = copy.deepcopy(BASES[which])
@@ -53,7 +53,7 @@ def test_a_bundle_with_anything_put_anywhere_is_mapped_or_refused_and_always_acc
     assert result == mapped(bundle)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cut=st.integers(0, 20_000), put=st.binary(max_size=8), which=st.sampled_from(["json", "xml"]))
 def test_bytes_that_were_damaged_on_the_way_never_break_the_reader(cut: int, put: bytes, which: str) -> None:
     body = body_of(BASES[0]) if which == "json" else write_xml(BASES[0])
@@ -75,7 +75,7 @@ def test_any_bytes_can_be_looked_at(body: bytes) -> None:
         pass
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(2, 10**6), which=st.integers(0, 1))
 def test_fresh_ids_change_no_identity(seed: int, which: int) -> None:
     bundle = (current, earlier)[which](seed)
@@ -83,7 +83,7 @@ def test_fresh_ids_change_no_identity(seed: int, which: int) -> None:
     assert [(f.identity, f.resource) for f in mapped(bundle).facts] == [(f.identity, f.resource) for f in before.facts]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), which=st.integers(0, 1))
 def test_the_order_of_the_entries_changes_no_identity(seed: int, which: int) -> None:
     bundle = copy.deepcopy(BASES[which])
@@ -92,7 +92,7 @@ def test_the_order_of_the_entries_changes_no_identity(seed: int, which: int) -> 
     assert sorted(map(key, mapped(bundle).facts)) == sorted(map(key, mapped(BASES[which]).facts))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), which=st.integers(0, 1))
 def test_xml_written_and_read_again_is_the_same_tree(seed: int, which: int) -> None:
     bundle = (current, earlier)[which](seed)
