@@ -13,10 +13,10 @@ SOURCES: Final = (
     Source("hix", "00700002", "Ziekenhuis Rijnoever", "V4", senders=(("HIX", "RIJNOEVER"),)),
     Source("epic", "00700003", "Ziekenhuis Oostzoom", "V4"),
 )
-ORGANISATIONS: Final = {
-    "00700001": "Verloskundigenpraktijk De Lepelaar", "00700002": "Ziekenhuis Rijnoever", "00700003": "Ziekenhuis Oostzoom",
-    "00700004": "Kraamzorg De Zon",
-}
+DEMO_ORGANISATIONS: Final = {**{source.ura: (source.organisation, source.organisation_type) for source in SOURCES}, "00700004": ("Kraamzorg De Zon", "K4")}
+"""By URA: name and type. Kraamzorg De Zon sends nothing."""
+
+ORGANISATIONS: Final = {ura: name for ura, (name, _) in DEMO_ORGANISATIONS.items()}
 WOMEN: Final = (("Noor Verhoeven", "999990019"), ("Samira Aydin", "999990020"), ("Lotte Brink", "999990032"))
 """Invented; the numbers pass the eleven-test and lie in the range for testing."""
 

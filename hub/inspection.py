@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from fhir_profiles.errors import BirthCareError, Missing, Unavailable
 from hub.loops import backlog
@@ -109,12 +109,16 @@ def dismiss(hub: Hub, item: str, why: str) -> None:
     """Let an item go, with a reason. Raises `Missing` when it does not wait."""
     if not why:
         raise Unavailable("say why, with --why", code="no-reason")
-    held_view.dismiss(hub.stores.hub, item, why, datetime.now(UTC).isoformat(timespec="milliseconds"))
+    with hub.stores.hub.write() as tx:
+        held_view.settle(tx, item, why, datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 def send_again(hub: Hub, item: str) -> None:
     """Ask the mapper to map the message of an item again ("all": every one that waits); it does so within a second or two."""
-    held_view.ask_again(hub.stores.hub, item)
+    chosen = held_table.c.state == "waiting" if item == "all" else (held_table.c.state == "waiting") & (held_table.c.id == item)
+    with hub.stores.hub.write() as tx:
+        if tx.execute(update(held_table).where(chosen).values(state="again")).rowcount == 0 and item != "all":
+            raise Missing("nothing waits under this id", code="not-waiting")
 
 
 @dataclass(frozen=True)

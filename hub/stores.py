@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audit.protect import protect
 from fhir_profiles.errors import Unavailable
 from hub.database import Database, open_postgres, open_sqlite
 from hub.log.keys import Keyring, load_kek
@@ -37,11 +38,14 @@ def open_stores(settings: Settings, *, create: bool = True) -> Stores:
     kek = load_kek(settings.kek, create=create)
     if url:
         one = open_postgres(url)
-        return Stores(one, one, one, one, Keyring(one, kek))
-    data = settings.data
-    keys = open_sqlite(data / "keys.db", ["keys"])
-    return Stores(open_sqlite(data / "received.db", ["received"]), open_sqlite(data / "hub.db", ["hub"]),
-                  open_sqlite(data / "audit.db", ["audit"]), keys, Keyring(keys, kek))
+        stores = Stores(one, one, one, one, Keyring(one, kek))
+    else:
+        data = settings.data
+        keys = open_sqlite(data / "keys.db", ["keys"])
+        stores = Stores(open_sqlite(data / "received.db", ["received"]), open_sqlite(data / "hub.db", ["hub"]),
+                        open_sqlite(data / "audit.db", ["audit"]), keys, Keyring(keys, kek))
+    protect(stores.audit)
+    return stores
 
 
 def open_received(settings: Settings, stores: Stores, client_id: str) -> EventLog:

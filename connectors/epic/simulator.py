@@ -35,6 +35,8 @@ class Faults:
 
     slow_s: float = 0.0
     statuses: list[int] = field(default_factory=list)
+    broken: str = ""
+    """Every request for data with this in its address gets 500."""
     next_link: str = ""
     """Stands in for the link to the next page."""
 
@@ -117,6 +119,8 @@ class EpicSimulator:
             return 200, {"resourceType": "CapabilityStatement", "status": "active", "kind": "instance", "fhirVersion": "4.0.1",
                          "format": ["json"],
                          "date": self.clock().date().isoformat()}, {}
+        if self.faults.broken and self.faults.broken in target:
+            return 500, _outcome("exception"), {}
         if self.faults.statuses:
             status = self.faults.statuses.pop(0)
             return status, _outcome("transient"), {"Retry-After": "0"} if status == 429 else {}

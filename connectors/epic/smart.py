@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 from joserfc import jwt
@@ -54,8 +54,8 @@ class Patience:
 
 def origin_of(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of a URL. Raises `Invalid` for anything but https, or http on this machine."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise Invalid("the address is not a URL", code="url") from error
@@ -175,6 +175,14 @@ def _refuse(status: int) -> None:
         raise Forbidden("the FHIR server does not give this to this client", code="client-refused")
     if status and status not in (408, 425, 429) and status < 500:
         raise Refused("the FHIR server refuses the question", code=f"status-{status}")
+
+
+def joined(base_url: str, link: str) -> str:
+    """A link as a whole URL. Raises `Invalid` when it is none."""
+    try:
+        return urljoin(base_url + "/", link)
+    except ValueError as error:
+        raise Invalid("the address is not a URL", code="url") from error
 
 
 def new_client(patience: Patience) -> httpx2.AsyncClient:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
 import orjson
 import structlog
@@ -24,7 +24,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from connectors.contract import Source
 from connectors.epic.mapping import EpicMapping
-from connectors.epic.smart import Patience, Smart, new_client, read_page
+from connectors.epic.smart import Patience, Smart, joined, new_client, read_page
 from connectors.formats.fhir_tree import dicts, text
 from fhir_profiles.errors import BirthCareError, Invalid, Refused, Unavailable
 from fhir_profiles.identifiers import Bsn, Subject
@@ -94,7 +94,7 @@ class EpicPoller:
         """Ask once for all that changed; tells whether everything came."""
         begun = self.clock()
         try:
-            since, known = self._load()
+            since, known = await asyncio.to_thread(self._load)
             after = _earlier(since, self.overlap_s)
             changed = await self._changed(smart, after)
             if not await self._all(smart, changed, known, after):
@@ -154,7 +154,7 @@ class EpicPoller:
                 raise Invalid("the FHIR server answered a search with something else", code="not-a-bundle")
             yield page, body
             onward = next((text(link.get("url")) for link in dicts(page.get("link")) if link.get("relation") == "next"), "")
-            url = urljoin(smart.base_url + "/", onward) if onward else ""
+            url = joined(smart.base_url, onward) if onward else ""
 
     async def _keep(self, page: dict[str, Any], body: bytes) -> None:
         versions = [_version(resource) for resource in _resources(page)]

@@ -143,6 +143,10 @@ def _content(element: Any, kind: str, name: str, depth: int) -> dict[str, Any]:
 
 
 def _add(out: dict[str, Any], key: str, child: Any, kind: str, name: str, depth: int, repeats: bool) -> None:
+    if not len(child) and child.text is None and child.attrib.keys() == ["value"]:
+        # Most elements are no more than a value; this is a short way to the same end.
+        _put(out, key, _primitive(child.attrib["value"], key, child), {}, repeats)
+        return
     holds_resource = key in ("resource", "contained", "outcome") and len(child) == 1 and _name(child[0])[:1].isupper()
     if holds_resource:
         value: Any = _resource(child[0], depth + 2)
@@ -150,7 +154,7 @@ def _add(out: dict[str, Any], key: str, child: Any, kind: str, name: str, depth:
     else:
         # An element of a profile's own types never has the name of a resource, so the path by type and element is enough.
         beside = _content(child, kind, f"{kind}.{key}" if name == kind else name, depth + 1)
-        value = _primitive(child.attrib["value"], key, name, child) if "value" in child.attrib else None
+        value = _primitive(child.attrib["value"], key, child) if "value" in child.attrib else None
     if value is None and not _is_primitive(key):
         value, beside = beside, {}
     _put(out, key, value, beside, repeats)
@@ -177,7 +181,7 @@ def _put(out: dict[str, Any], key: str, value: Any, beside: dict[str, Any], repe
         out["_" + key] = [*others, *[None] * (len(values) - len(others)), beside or None]
 
 
-def _primitive(text: str, key: str, name: str, element: Any) -> Any:
+def _primitive(text: str, key: str, element: Any) -> Any:
     if key in _BOOLEANS:
         if text not in ("true", "false"):
             raise Invalid("a boolean is true or false", code="not-well-formed")

@@ -16,7 +16,7 @@ from connectors.hix.codes import BSN_AUTHORITIES, BSN_TYPES, GENDERS, OWN_NUMBER
 from connectors.hix.leftovers import Segment
 from connectors.hix.reading import WOMAN, Reading, concept_text, moment_in, system_uri
 from fhir_profiles.errors import Invalid
-from fhir_profiles.identifiers import BSN_SYSTEM, Bsn, digest
+from fhir_profiles.identifiers import BSN_SYSTEM, Bsn
 
 _EXT: Final = "http://hl7.org/fhir/StructureDefinition/"
 _NAME_PARTS: Final = ("own-prefix", "own-name", "partner-prefix", "partner-name")
@@ -269,6 +269,6 @@ def add_related(reading: Reading, nk1: Segment) -> None:
         _put(resource, paths, nk1, 3, "relationship", [{**coding, "text": concept_text(reading, nk1.raw(3))}])
     _put(resource, paths, nk1, 4, "address", _addresses(reading, nk1.raw(4)))
     _put(resource, paths, nk1, 5, "telecom", _telecoms(reading, nk1.raw(5), "home"))
-    # NK1 has no number of its own that stays: the relation and a digest of the name know the person again.
-    identity = ("related-person", relation, digest(str(names[0]["text"]).lower()))
+    # NK1 has no number of its own that stays: the relation and the name know the person again (an identity is only stored as a digest).
+    identity = ("related-person", relation, str(names[0]["text"]).lower())
     reading.facts.append(Fact(resource, WOMAN, identity, reading.version, "related-person", paths=paths))

@@ -269,15 +269,19 @@ def _pressures(reading: Reading, results: list[Result]) -> list[Result]:
     if not halves:
         return results
     out = [r for r in results if r.concept.name not in ("systolic", "diastolic")]
-    waiting = [r for r in halves if r.concept.name == "diastolic"]
+    lowers: dict[tuple[str, Moment | None], list[Result]] = {}
+    for half in reversed(halves):
+        if half.concept.name == "diastolic":
+            lowers.setdefault((half.sub, half.effective), []).append(half)
+    alone = []
     for upper in (r for r in halves if r.concept.name == "systolic"):
-        lower = next((r for r in waiting if r.sub == upper.sub and r.effective == upper.effective), None)
-        if lower is None:
-            waiting.append(upper)
+        waiting = lowers.get((upper.sub, upper.effective))
+        if waiting:
+            out.append(_panel(reading, upper, waiting.pop()))
         else:
-            waiting.remove(lower)
-            out.append(_panel(reading, upper, lower))
-    return out + [r for r in waiting if _stands_alone(reading, r)]
+            alone.append(upper)
+    alone += [lower for left in lowers.values() for lower in left]
+    return out + [r for r in alone if _stands_alone(reading, r)]
 
 
 def _stands_alone(reading: Reading, half: Result) -> bool:

@@ -30,13 +30,18 @@ class Cast:
     bsns: dict[str, Bsn] = field(default_factory=dict)
     children: list[str] = field(default_factory=list)
     woman: str = ""
+    _names: dict[str, str] = field(default_factory=dict)
 
     def name(self, says: str) -> str:
         """The one name of the person that a reference means: by BSN, by entry, else as it is written."""
+        if says not in self._names:
+            self._names[says] = self._find(says)
+        return self._names[says]
+
+    def _find(self, says: str) -> str:
         entry = self.index.find(says, "Patient")
         if entry is not None:
-            bsn = bsn_of(entry.resource, entry.at)
-            return f"bsn:{bsn.reveal()}" if bsn else f"entry:{entry.place}"
+            return own_name(entry)
         if "?" in says:
             system, _, value = conditional("Patient", says.partition("?")[2]).removeprefix("Patient?identifier=").rpartition("|")
             if system == BSN_SYSTEM:

@@ -27,8 +27,8 @@ _JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-
         f"-Dlog4j2.configurationFile={KAFKA / 'log4j2.properties'}", "-cp", f"{KAFKA / 'lib'}/*")
 
 # Waits short enough for tests: after a kill -9 a node may not register again until its old session has run out (9 s by default).
-_QUICK = {"broker.session.timeout.ms": "2000", "broker.heartbeat.interval.ms": "300", "group.initial.rebalance.delay.ms": "0"}
-_QUICK_QUORUM = {"controller.quorum.election.timeout.ms": "500", "controller.quorum.fetch.timeout.ms": "1000"}
+_QUICK = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "400", "group.initial.rebalance.delay.ms": "0"}
+_QUICK_QUORUM = {"controller.quorum.election.timeout.ms": "700", "controller.quorum.fetch.timeout.ms": "1500"}
 
 
 def check_jars() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 
 from hub.database import open_postgres
 from hub.tables import metadata
+from tests.conftest import have
 from tests.parts import PartMissing, broker
 from tests.parts.postgres import PostgresCluster
 
@@ -50,17 +51,23 @@ def test_a_jar_that_is_missing_or_not_the_right_one_is_a_missing_part(
         broker.check_jars()
 
 
-def test_a_missing_part_skips_here_fails_in_ci_and_is_said_loudly(tmp_path: Path) -> None:
+def absent() -> None:
+    """A part that is not here."""
+    raise PartMissing("a part of this test")
+
+
+def test_a_missing_part_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="PART MISSING: a part of this test"):
+        have(absent)
+
+
+def test_a_missing_part_skips_elsewhere_and_is_said_loudly(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
     (tmp_path / "test_it.py").write_text(
-        "from tests.conftest import have\nfrom tests.parts import PartMissing\n\n\n"
-        "def absent():\n    raise PartMissing('a part of this test')\n\n\ndef test_it():\n    have(absent)\n")
-    here, in_ci = _pytest(tmp_path, "false"), _pytest(tmp_path, "true")
-    assert here.returncode == 0 and "1 TESTS DID NOT RUN: PARTS ARE MISSING" in here.stdout and "1 x a part of this test" in here.stdout
-    assert in_ci.returncode == 1 and "PART MISSING: a part of this test" in in_ci.stdout
-
-
-def _pytest(folder: Path, ci: str) -> subprocess.CompletedProcess[str]:
+        "from tests.conftest import have\nfrom tests.parts.test_parts import absent\n\n\ndef test_it():\n    have(absent)\n")
     root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env={**os.environ, "CI": ci, "PYTHONPATH": root})
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], cwd=tmp_path, capture_output=True,
+                         text=True, timeout=120, env={**os.environ, "CI": "", "PYTHONPATH": root})
+    assert ran.returncode == 0
+    assert "1 TESTS DID NOT RUN: PARTS ARE MISSING" in ran.stdout and "1 x a part of this test" in ran.stdout

@@ -31,8 +31,10 @@ def samira() -> list[Json]:
 
 
 def page(*resources: Json, kind: str = "searchset") -> Json:
-    return {"resourceType": "Bundle", "type": kind, "total": len(resources), "link": [{"relation": "self", "url": "https://epic.example/fhir/x"}],
-            "entry": [{"fullUrl": f"https://epic.example/fhir/{r['resourceType']}/{r.get('id')}", "resource": r, "search": {"mode": "match"}}
+    return {"resourceType": "Bundle", "type": kind, "total": len(resources), "link": [{"relation": "self",
+                                                                                       "url": "https://epic.example/fhir/x"}],
+            "entry": [{"fullUrl": f"https://epic.example/fhir/{r['resourceType']}/{r.get('id')}", "resource": r,
+                       "search": {"mode": "match"}}
                       for r in resources]}
 
 

@@ -121,7 +121,8 @@ def test_allergy_medication_encounter_and_problem_are_mapped() -> None:
     tree = page(
         stamped({"resourceType": "AllergyIntolerance", "id": "a", "clinicalStatus": clinical, "patient": subject,
                  "code": {"coding": [{"system": SCT, "code": "91936005", "display": "allergie voor penicilline"}]}}),
-        stamped({"resourceType": "MedicationStatement", "id": "m", "status": "active", "subject": subject, "medicationCodeableConcept": drug}),
+        stamped({"resourceType": "MedicationStatement", "id": "m", "status": "active", "subject": subject,
+                 "medicationCodeableConcept": drug}),
         stamped({"resourceType": "MedicationRequest", "id": "r", "status": "active", "intent": "order", "subject": subject,
                  "contained": [{"resourceType": "Medication", "id": "1", "code": drug}], "medicationReference": {"reference": "#1"}}),
         stamped({"resourceType": "Encounter", "id": "e", "status": "finished", "subject": subject, "period": {"start": "2026-01-02"},
@@ -173,14 +174,17 @@ OTHER = stamped({"resourceType": "Patient", "id": "eOther", "gender": "female", 
 WHOLE: list[tuple[str, Callable[[list[Json]], Any], type[Refused], str]] = [
     ("two women", lambda r: r.append(OTHER), Invalid, "two-persons"),
     ("two subjects", swap("eSamiraHb", subject={"reference": "Patient/eOther"}), Invalid, "two-persons"),
-    ("a failed eleven-test", swap("eSamira", identifier=[{"system": "http://fhir.nl/fhir/NamingSystem/bsn", "value": "999990018"}]), Invalid, "bsn-check"),
-    ("two BSNs", swap("eSamira", identifier=[{"system": "http://fhir.nl/fhir/NamingSystem/bsn", "value": v} for v in ("999990020", "999990032")]), Invalid,
+    ("a failed eleven-test", swap("eSamira", identifier=[{"system": "http://fhir.nl/fhir/NamingSystem/bsn", "value": "999990018"}]),
+     Invalid, "bsn-check"),
+    ("two BSNs", swap("eSamira", identifier=[{"system": "http://fhir.nl/fhir/NamingSystem/bsn",
+                                              "value": v} for v in ("999990020", "999990032")]), Invalid,
      "two-persons"),
     ("a newborn", swap("eSamira", birthDate="2026-01-01"), Invalid, "not-a-client"),
     ("a man", swap("eSamira", gender="male"), Invalid, "not-a-client"),
     ("STU3: a context", swap("eSamiraHb", context={"reference": "EpisodeOfCare/1"}), Unsupported, "fhir-version"),
     ("STU3: a clinical status as a code", swap("eSamiraPregnancy", clinicalStatus="active"), Unsupported, "fhir-version"),
-    ("R5: a list of classes", lambda r: r.append(stamped({"resourceType": "Encounter", "id": "e", "class": []})), Unsupported, "fhir-version"),
+    ("R5: a list of classes", lambda r: r.append(stamped({"resourceType": "Encounter", "id": "e", "class": []})), Unsupported,
+     "fhir-version"),
 ]
 
 
@@ -195,7 +199,8 @@ def test_a_page_that_cannot_be_taken_is_refused_as_a_whole(change: Callable[[lis
 
 @pytest.mark.parametrize(("body", "code"), [
     (b"", "json-syntax"), (b'{"resourceType":"Bundle","type":"searchset","type":"x"}', "json-duplicate"), (b"[]", "not-a-resource"),
-    (b'{"resourceType":"Bundle","type":"history","entry":[]}', "bundle-type"), (b'{"resourceType":"Bundle","type":"searchset","entry":3}', "bundle-shape"),
+    (b'{"resourceType":"Bundle","type":"history","entry":[]}', "bundle-type"), (b'{"resourceType":"Bundle","type":"searchset","entry":3}',
+                                                                                "bundle-shape"),
     (b'{"resourceType":"Bundle","type":"searchset","entry":[{}]}', "bundle-shape"),
 ])
 def test_bytes_that_are_no_page_are_refused(body: bytes, code: str) -> None:
@@ -210,7 +215,8 @@ PARTS: list[tuple[str, Callable[[list[Json]], Any], str]] = [
     ("a swapped condition", swap("eSamiraTwins", code={"coding": [{"system": "http://loinc.org", "code": "16356006"}]}), "code-swapped"),
     ("grams under a code of moles", swap("eSamiraHb", valueQuantity={"value": 6.8, "code": "g/dL"}), "unit-contradicts-code"),
     ("an impossible pressure", swap("eSamiraPressure", component=[
-        {"code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}, "valueQuantity": {"value": 1220, "code": "mm[Hg]"}}]), "value-impossible"),
+        {"code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}, "valueQuantity": {"value": 1220,
+                                                                                                   "code": "mm[Hg]"}}]), "value-impossible"),
     ("a pressure without parts", swap("eSamiraPressure", component=None, valueString="122/78"), "value-missing"),
     ("a due date in a year's time", swap("eSamiraDue", valueDateTime="2027-03-10"), "date-impossible"),
     ("a date that does not exist", swap("eSamiraDue", effectiveDateTime="2025-02-30"), "date-impossible"),
@@ -219,7 +225,8 @@ PARTS: list[tuple[str, Callable[[list[Json]], Any], str]] = [
     ("no subject", swap("eSamiraHb", subject=None), "person-unknown"),
     ("no code", swap("eSamiraTwins", code=None), "code-missing"),
     ("a modifier", swap("eSamiraHb", modifierExtension=[{"url": "x"}]), "modifier"),
-    ("a type that is not taken", lambda r: r.append(stamped({"resourceType": "Basic", "id": "b", "subject": {"reference": "Patient/eSamira"}})),
+    ("a type that is not taken", lambda r: r.append(stamped({"resourceType": "Basic", "id": "b",
+                                                             "subject": {"reference": "Patient/eSamira"}})),
      "resource-unknown"),
 ]
 
@@ -236,7 +243,8 @@ def test_a_part_that_cannot_be_true_waits_and_the_rest_goes_on(change: Callable[
 
 
 BASE = page(*samira())
-JUNK = st.recursive(st.none() | st.booleans() | st.integers(-9, 9999) | st.text(max_size=6), lambda below: st.lists(below, max_size=3) | st.dictionaries(
+JUNK = st.recursive(st.none() | st.booleans() | st.integers(-9, 9999) | st.text(max_size=6),
+                    lambda below: st.lists(below, max_size=3) | st.dictionaries(
     st.sampled_from(["reference", "coding", "code", "system", "value", "extension", "url", "x", "start"]), below, max_size=3), max_leaves=6)
 
 

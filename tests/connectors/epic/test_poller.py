@@ -75,7 +75,8 @@ async def epic() -> AsyncIterator[EpicSimulator]:
 def poller(epic: EpicSimulator, shelf: Shelf, note: Note | None = None, key: Any = KEY, patience: Patience = QUICK) -> EpicPoller:
     def pseudonym(bsn: Bsn) -> Subject:
         return pseudonym_of(bsn, b"k" * 32)
-    return EpicPoller(shelf, SOURCE, epic.base_url, "ooievaar", key, now, note or Note(), pseudonym, interval_s=0.01, overlap_s=60, patience=patience)
+    return EpicPoller(shelf, SOURCE, epic.base_url, "ooievaar", key, now, note or Note(), pseudonym, interval_s=0.01, overlap_s=60,
+                      patience=patience)
 
 
 async def once(made: EpicPoller) -> bool:
@@ -84,7 +85,7 @@ async def once(made: EpicPoller) -> bool:
 
 
 async def test_the_first_round_brings_everything_one_woman_a_page_and_as_it_came(epic: EpicSimulator) -> None:
-    shelf, made = Shelf(), None
+    shelf = Shelf()
     made = poller(epic, shelf)
     assert await once(made)
     results = [EpicMapping().to_fhir(message.body, facts(now())) for message in shelf.messages]
@@ -243,7 +244,8 @@ async def test_rsa_keys_work_too(epic: EpicSimulator) -> None:
     {"aud": "https://elsewhere.example"}, {"exp": 1}, {"exp": 9_999_999_999}, {"iss": "someone"}, {"jti": None},
 ])
 async def test_the_token_endpoint_refuses_an_assertion_that_does_not_hold(epic: EpicSimulator, claims: dict[str, Any]) -> None:
-    good = {"iss": "ooievaar", "sub": "ooievaar", "aud": epic.token_url, "exp": int(datetime.now(UTC).timestamp()) + 60, "jti": "one"} | claims
+    good = {"iss": "ooievaar", "sub": "ooievaar", "aud": epic.token_url, "exp": int(datetime.now(UTC).timestamp()) + 60,
+            "jti": "one"} | claims
     assertion = jwt.encode({"alg": "ES384"}, {k: v for k, v in good.items() if v is not None}, KEY, algorithms=["ES384"])
     async with new_client(QUICK) as http:
         response = await http.post(epic.token_url, data={"grant_type": "client_credentials", "client_assertion": assertion})
@@ -265,15 +267,16 @@ async def test_the_server_gives_nothing_without_a_token(epic: EpicSimulator) -> 
 
 async def test_a_woman_whose_pages_fail_does_not_stop_the_others(epic: EpicSimulator) -> None:
     epic.put(patient("eLotte", "999990032", "Lotte", "Brink", "1988-07-25"))
-    shelf = Shelf()
-    made = poller(epic, shelf)
-    async with new_client(QUICK) as http:
-        smart = Smart(http, epic.base_url, "ooievaar", KEY, now, QUICK)
-        await smart.token()
-        # The first question finds the patients; then everything about the first of them fails.
-        assert await made._patient(smart, "nobody", "1970-01-01T00:00:00+00:00", as_a_whole=True) is False
-        assert await made._patient(smart, "eLotte", "1970-01-01T00:00:00+00:00", as_a_whole=True) is True
-    assert len(shelf.messages) == 1
+    shelf, note = Shelf(), Note()
+    made = poller(epic, shelf, note)
+    epic.faults.broken = "eLotte"
+    assert not await once(made)
+    kept = {p.key for m in shelf.messages for p in EpicMapping().to_fhir(m.body, facts(now())).people}
+    assert kept == {("Patient", "eNoor"), ("Patient", "eSamira")}
+    assert note.text == ""
+    epic.faults.broken = ""
+    assert await once(made)
+    assert any(b"eLotte" in m.body for m in shelf.messages)
 
 
 async def test_running_goes_on_until_it_is_cancelled(epic: EpicSimulator) -> None:

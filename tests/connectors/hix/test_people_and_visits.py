@@ -17,8 +17,9 @@ def pid(ids: str, rest: str = "Proef^Test||19900101|F") -> str:
 
 
 @pytest.mark.parametrize("ids", [
-    f"{NOOR}^^^NLMINBIZA^NNNLD", f"{NOOR}^^^^NNNLD", f"{NOOR}^^^nlminbiza", f"{NOOR}^^^NLMINBIZA^nnnld", f"{NOOR}^^^&2.16.840.1.113883.2.4.6.3&ISO",
-    f"12^^^R^PI~{NOOR}^^^NLMINBIZA^NNNLD", f"{NOOR}^^^NLMINBIZA^NNNLD~{NOOR}^^^^NNNLD", f"9999.90.019^^^NLMINBIZA^NNNLD",
+    f"{NOOR}^^^NLMINBIZA^NNNLD", f"{NOOR}^^^^NNNLD", f"{NOOR}^^^nlminbiza", f"{NOOR}^^^NLMINBIZA^nnnld",
+    f"{NOOR}^^^&2.16.840.1.113883.2.4.6.3&ISO",
+    f"12^^^R^PI~{NOOR}^^^NLMINBIZA^NNNLD", f"{NOOR}^^^NLMINBIZA^NNNLD~{NOOR}^^^^NNNLD", "9999.90.019^^^NLMINBIZA^NNNLD",
 ])
 def test_a_bsn_is_found_however_it_is_written(ids: str) -> None:
     (woman,) = mapped(adt("A08", pid=pid(ids))).people
@@ -31,7 +32,7 @@ def test_without_a_bsn_she_is_known_by_the_hospitals_own_number() -> None:
 
 
 def test_the_bsn_stands_nowhere_but_in_the_person() -> None:
-    found = mapped(adt("A01", "AL1|1|DA|X^Iets", f"NK1|1|Proef^Moeder|MTH", pid=PID))
+    found = mapped(adt("A01", "AL1|1|DA|X^Iets", "NK1|1|Proef^Moeder|MTH", pid=PID))
     assert NOOR not in repr(found)
     patient = next(f.resource for f in found.facts if f.concept == "patient")
     assert patient["identifier"][0]["_value"]["extension"][0]["valueCode"] == "masked" and "value" not in patient["identifier"][0]
@@ -75,7 +76,9 @@ def test_the_name_of_the_structure_does_not_matter(structure: str) -> None:
     assert len(mapped(oru(obx("RHD", "pos", kind="ST"), head=msh(structure))).facts) == 1
 
 
-@pytest.mark.parametrize(("word", "gender"), [("F", "female"), ("V", "female"), ("vrouwelijk", "female"), ("M", "male"), ("man", "male"), ("U", "unknown"), ("O", "other")])
+@pytest.mark.parametrize(("word", "gender"), [
+    ("F", "female"), ("V", "female"), ("vrouwelijk", "female"), ("M", "male"), ("man", "male"), ("U", "unknown"), ("O", "other"),
+])
 def test_a_sex_may_be_a_code_or_a_dutch_word(word: str, gender: str) -> None:
     assert mapped(adt("A08", pid=pid(f"{NOOR}^^^^NNNLD", f"Proef^Test||19900101|{word}"))).facts[0].resource["gender"] == gender
 
@@ -97,7 +100,8 @@ def test_a_dutch_name_keeps_its_parts(name: str, family: str, given: list[str]) 
 
 
 @pytest.mark.parametrize(("event", "status", "withdrawn"), [
-    ("A01", "in-progress", False), ("A02", "in-progress", False), ("A03", "finished", False), ("A04", "in-progress", False), ("A05", "planned", False),
+    ("A01", "in-progress", False), ("A02", "in-progress", False), ("A03", "finished", False), ("A04", "in-progress", False),
+    ("A05", "planned", False),
     ("A11", "entered-in-error", True), ("A12", "in-progress", False), ("A13", "in-progress", False), ("A38", "entered-in-error", True),
 ])
 def test_an_event_about_a_visit_is_an_encounter_at_this_hospital(event: str, status: str, withdrawn: bool) -> None:

@@ -109,13 +109,15 @@ BAD: list[tuple[str, bytes, str, str, int, bool]] = [
     ("a DOCTYPE", b"<!DOCTYPE x><Bundle/>", XML, "praktijk", 400, True),
     ("a failed eleven-test", body_of(current()).replace(b"999990019", b"999990018"), JSON, "praktijk", 400, True),
     ("another FHIR version inside", body_of({"resourceType": "Bundle", "type": "transaction", "entry": [
-        {"resource": {"resourceType": "ServiceRequest"}, "request": {"method": "PUT", "url": "ServiceRequest/1"}}]}), JSON, "praktijk", 415, True),
+        {"resource": {"resourceType": "ServiceRequest"},
+         "request": {"method": "PUT", "url": "ServiceRequest/1"}}]}), JSON, "praktijk", 415, True),
     ("one resource", body_of(resource(current(), "Patient")), JSON, "praktijk", 400, True),
 ]
 
 
 @pytest.mark.parametrize(("body", "media", "client", "status", "kept"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
-async def test_bad_input_gets_a_clear_answer(intake: PracticeIntake, shelf: Shelf, body: bytes, media: str, client: str, status: int, kept: bool) -> None:
+async def test_bad_input_gets_a_clear_answer(intake: PracticeIntake, shelf: Shelf, body: bytes, media: str, client: str, status: int,
+                                             kept: bool) -> None:
     answer = await post(intake, body, media, client)
     outcome = said(answer)
     assert (answer.status, outcome["resourceType"], outcome["issue"][0]["severity"]) == (status, "OperationOutcome", "error")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_golden_case_maps_as_it_is_written_down(case: Path) -> None:
 
 
 @pytest.mark.parametrize("bundle", [current(), earlier(), lost_pregnancy(LOTTE, TODAY, TODAY, gravidity=2, parity=0, seed=2)])
-def test_the_practice_s_own_story_leaves_no_residue_and_is_valid_r4(bundle: dict) -> None:
+def test_the_practice_s_own_story_leaves_no_residue_and_is_valid_r4(bundle: dict[str, Any]) -> None:
     result = mapped(bundle)
     assert result.residue == ()
     assert result.refused == ()
@@ -165,7 +166,8 @@ def test_two_hb_under_one_conditional_url_are_both_kept() -> None:
     for entry in bundle["entry"]:
         if entry["resource"]["resourceType"] == "Observation" and "718-7" in json.dumps(entry["resource"]):
             entry["request"]["url"] = "Observation?code=718-7"
-    second = again(bundle, "Observation", "718-7", effectiveDateTime="2025-11-20", valueQuantity=quantity(7.1, "mmol/L", "mmol/L")["valueQuantity"])
+    second = again(bundle, "Observation", "718-7", effectiveDateTime="2025-11-20", valueQuantity=quantity(7.1, "mmol/L",
+                                                                                                          "mmol/L")["valueQuantity"])
     bundle["entry"][-1]["request"]["url"] = "Observation?code=718-7"
     found = [f for f in mapped(bundle).facts if f.concept == "haemoglobin"]
     assert {f.effective for f in found} == {"2025-12-27", second["effectiveDateTime"]}
@@ -214,11 +216,13 @@ def test_every_spelling_of_the_focus_extension_is_one(spelling: str) -> None:
     assert result.residue == ()
 
 
-@pytest.mark.parametrize(("said", "code", "unit"), [("gram", "g", "g"), ("g", "", "g"), ("gram", "", "g"), ("", "g", "g"), ("kilogram", "kg", "kg")])
+@pytest.mark.parametrize(("said", "code", "unit"), [("gram", "g", "g"), ("g", "", "g"), ("gram", "", "g"), ("", "g", "g"),
+                                                    ("kilogram", "kg", "kg")])
 def test_units_are_written_in_one_way(said: str, code: str, unit: str) -> None:
     bundle = earlier()
     value = 3.48 if unit == "kg" else 3480
-    resource(bundle, "Observation", "8339-4")["valueQuantity"] = {"value": value, **({"unit": said} if said else {}), **({"code": code} if code else {})}
+    resource(bundle, "Observation", "8339-4")["valueQuantity"] = {"value": value, **({"unit": said} if said else {}),
+                                                                  **({"code": code} if code else {})}
     quantity_made = one(mapped(bundle), "birth-weight").resource["valueQuantity"]
     assert (quantity_made["code"], quantity_made["unit"]) == (unit, unit)
 
@@ -263,11 +267,13 @@ def test_birth_weight_may_also_be_coded_as_body_weight() -> None:
 
 @pytest.mark.parametrize(("absent", "reason"), [
     ({"valueCodeableConcept": {"coding": [{"system": "http://hl7.org/fhir/v3/NullFlavor", "code": "UNK"}]}}, "unknown"),
-    ({"valueCodeableConcept": {"coding": [{"system": "http://hl7.org/fhir/v3/NullFlavor", "code": "ASKU"}], "text": "niet bekend"}}, "asked-unknown"),
-    ({"valueCodeableConcept": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]}}, "masked"),
+    ({"valueCodeableConcept": {"coding": [{"system": "http://hl7.org/fhir/v3/NullFlavor", "code": "ASKU"}], "text": "niet bekend"}},
+     "asked-unknown"),
+    ({"valueCodeableConcept": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+                                              "valueCode": "masked"}]}}, "masked"),
     ({"dataAbsentReason": {"coding": [{"system": "http://hl7.org/fhir/data-absent-reason", "code": "not-asked"}]}}, "not-asked"),
 ])
-def test_a_reason_for_having_no_value_is_kept(absent: dict, reason: str) -> None:
+def test_a_reason_for_having_no_value_is_kept(absent: dict[str, Any], reason: str) -> None:
     bundle = current()
     group = resource(bundle, "Observation", "883-9")
     group.pop("valueCodeableConcept")
@@ -337,7 +343,8 @@ def test_an_observation_in_an_encounter_finds_its_dossier() -> None:
 
 def test_all_pregnancies_in_one_bundle_stay_apart() -> None:
     bundle, before = current(), earlier(seed=7)
-    bundle["entry"] += [e for e in before["entry"] if e["resource"]["resourceType"] not in ("Composition", "Practitioner", "PractitionerRole", "Organization")
+    bundle["entry"] += [e for e in before["entry"] if e["resource"]["resourceType"] not in ("Composition", "Practitioner",
+                                                                                            "PractitionerRole", "Organization")
                         and not ("name" in e["resource"] and e["resource"]["resourceType"] == "Patient")]
     result = mapped(bundle)
     assert sorted(d.key for d in result.dossiers) == [("gravidity", "1"), ("gravidity", "2")]

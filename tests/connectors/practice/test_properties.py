@@ -16,9 +16,11 @@ from fhir_profiles.errors import BirthCareError
 from .build import MAPPING, body_of, current, earlier, facts, mapped, unexplained
 
 BASES = (current(), earlier())
-JUNK = st.recursive(st.none() | st.booleans() | st.integers(-9, 9999) | st.text(max_size=6) | st.sampled_from(["final", "2025-01-01", "718-7", "#x"]),
+JUNK = st.recursive(st.none() | st.booleans() | st.integers(-9, 9999) | st.text(max_size=6) | st.sampled_from(["final", "2025-01-01",
+                                                                                                               "718-7", "#x"]),
                     lambda below: st.lists(below, max_size=3) | st.dictionaries(
-                        st.sampled_from(["reference", "coding", "code", "system", "value", "extension", "url", "x", "start", "identifier"]), below,
+                        st.sampled_from(["reference", "coding", "code", "system", "value", "extension", "url", "x", "start",
+                                         "identifier"]), below,
                         max_size=3), max_leaves=6)
 
 
