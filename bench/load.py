@@ -115,7 +115,8 @@ def _at(ordered: list[float], quantile: float) -> float | None:
 def main() -> int:
     """Run one load from the command line and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, kind, default in (("port", int, 2575), ("rate", float, 200.0), ("seconds", float, 10.0), ("women", int, 500), ("connections", int, 8), ("first", int, 0)):
+    options = (("port", int, 2575), ("rate", float, 200.0), ("seconds", float, 10.0), ("women", int, 500), ("connections", int, 8), ("first", int, 0))
+    for name, kind, default in options:
         parser.add_argument(f"--{name}", type=kind, default=default)
     given = parser.parse_args()
     import uvloop

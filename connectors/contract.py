@@ -128,10 +128,17 @@ class Mapped:
 class Mapping(Protocol):
     """A pure mapping of one kind of message, with a name and a version."""
 
-    name: str
-    version: int
-    kind: str
-    """What `ooievaar map` calls this kind of message: hl7v2, fhir-stu3, fhir-r4."""
+    @property
+    def name(self) -> str:
+        """The name of the connector it belongs to."""
+
+    @property
+    def version(self) -> int:
+        """Raised with every change of what comes out."""
+
+    @property
+    def kind(self) -> str:
+        """What `ooievaar map` calls this kind of message: hl7v2, fhir-stu3, fhir-r4."""
 
     def recognises(self, body: bytes) -> bool:
         """Whether the bytes look like this kind of message; quick, never raises."""

@@ -110,7 +110,8 @@ CONCEPTS_WITH_CODES: Final[tuple[Concept, ...]] = (
              Coding("http://ooievaar.example/fhir/CodeSystem/plan", "pregnancy-end-way", "wijze einde zwangerschap"))),
     # §9 measurements and results
     Concept("haemoglobin", MEASUREMENTS, "C1", "quantity", "Hb", "IJzer in uw bloed",
-            (_l("718-7", "hemoglobine [massa/volume] in bloed"), _l("93846-4", "hemoglobine [mol/volume] in bloed"), _l("59260-0", "hemoglobine [mol/volume] in bloed"),
+            (_l("718-7", "hemoglobine [massa/volume] in bloed"), _l("93846-4", "hemoglobine [mol/volume] in bloed"),
+             _l("59260-0", "hemoglobine [mol/volume] in bloed"),
              _s("38082009", "hemoglobine")), ("mmol/L", "g/dL"), 1.0, 15.0),
     Concept("blood-group", MEASUREMENTS, "C1", "coded", "Bloedgroep", "Bloedgroep",
             (_l("883-9", "ABO-bloedgroep"), _s("365637002", "bloedgroep"))),

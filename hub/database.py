@@ -82,7 +82,7 @@ def migrate(engine: Engine, groups: Sequence[str]) -> None:
     from hub.migrations import HEAD, upgrade
 
     with engine.connect() as connection:
-        if engine.dialect.has_table(connection, "alembic_version"):
-            if connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD:
-                return
+        known = engine.dialect.has_table(connection, "alembic_version")
+        if known and connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD:
+            return
     upgrade(engine, groups)

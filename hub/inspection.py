@@ -174,17 +174,27 @@ def _inside(settings: Settings) -> Iterator[Finding]:
     try:
         with opened(settings) as hub:
             yield Finding("databases", True, "open, and at the present schema")
-            yield _look("received log", lambda: f"{sum(open_received(settings, hub.stores, 'doctor').end().values())} records", "look at the broker and its rights")
-            rows, waiting = ledger(hub)
-            off = sum(r["received"] - r["recorded"] - r["unchanged"] - r["ignored"] - r["held"] for r in rows) - waiting
+            yield _look("received log", lambda: f"{_length(hub)} records", "look at the broker and its rights")
+            off = _off(hub)
             yield Finding("balance", off == 0, "received = recorded + unchanged + ignored + held" if off == 0 else f"off by {off}", "ooievaar ledger")
             told = status(hub)
             yield Finding("backlog", told["backlog"] < settings.backlog_limit, f"{told['backlog']} wait to be mapped", "is the mapper running? ooievaar status")
             yield Finding("held", told["held"] == 0, f"{told['held']} wait for a person", "ooievaar held")
             silent = [s["source"] for s in told["sources"] if s["state"] == "silent"]
-            yield Finding("sources", not silent, f"silent for a day: {', '.join(silent)}" if silent else "all were heard within a day", "call the source's helpdesk")
+            heard = f"silent for a day: {', '.join(silent)}" if silent else "all were heard within a day"
+            yield Finding("sources", not silent, heard, "call the source's helpdesk")
     except BirthCareError as error:
         yield Finding("databases", False, error.public, "look at OOIEVAAR_DATABASE and at the log of the database")
+
+
+def _length(hub: Hub) -> int:
+    return sum(open_received(hub.settings, hub.stores, "doctor").end().values())
+
+
+def _off(hub: Hub) -> int:
+    """By how many messages the balance is off, what waits counted in."""
+    rows, waiting = ledger(hub)
+    return int(sum(r["received"] - r["recorded"] - r["unchanged"] - r["ignored"] - r["held"] for r in rows)) - waiting
 
 
 def _running(settings: Settings) -> Finding:

@@ -11,7 +11,7 @@ import gc
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -40,7 +40,7 @@ _IDLE_S: Final = 0.5
 class Projecting(Protocol):
     """What a loop asks of the projector (`hub.plan.project.Projector`)."""
 
-    def apply(self, tx: Connection, generation: int, events: Iterable[Envelope]) -> object: ...
+    def apply(self, tx: Connection, generation: int, events: Sequence[Envelope]) -> object: ...
     def forget(self) -> None: ...
 
 

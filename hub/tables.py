@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy.schema import SchemaItem
 
 metadata = MetaData()
 
@@ -16,7 +17,7 @@ metadata = MetaData()
 _Serial = BigInteger().with_variant(Integer(), "sqlite")
 
 
-def _log(name: str, *more: object) -> Table:
+def _log(name: str, *more: SchemaItem) -> Table:
     return Table(
         name, metadata,
         Column("place", _Serial, primary_key=True, autoincrement=True),
@@ -24,7 +25,7 @@ def _log(name: str, *more: object) -> Table:
         Column("key", Text, nullable=False),
         Column("attributes", LargeBinary, nullable=False),
         Column("body", LargeBinary, nullable=False),
-        *more,  # type: ignore[arg-type]  # Table takes columns and indexes alike
+        *more,
         sqlite_autoincrement=True,
     )
 

@@ -124,11 +124,11 @@ def _value(value: Value) -> Fhir:
     """The value[x] by the kind of its concept; where number, code or date is absent, the words are sent."""
     known = BY_NAME.get(value.concept)
     kind, text = known.kind if known else "text", text_of(value.text)
-    if value.parts:
-        return {"component": [_component(name, number) for name, number in value.parts]}
+    if parts := [_component(name, number) for name, number in value.parts if _fits(number)]:
+        return {"component": parts}
     if kind == "count" and value.number is not None and value.number.is_integer() and abs(value.number) < 2**31:
         return {"valueInteger": int(value.number)}
-    if value.number is not None and isfinite(value.number):
+    if value.number is not None and _fits(value.number):
         return {"valueQuantity": {"comparator": _COMPARATORS.get(text[:1], ""), **_quantity(value.number, value.unit)}}
     if kind == "coded" and text_of(value.code):
         return {"valueCodeableConcept": _coded(value)}
@@ -152,6 +152,11 @@ def _component(name: str, number: float) -> Fhir:
     unit = known.units[0] if known and known.units else ""
     code = {"coding": codings_of(name, unit), "text": known.title_nl if known else text_of(name) or "onderdeel"}
     return {"code": code, "valueQuantity": _quantity(number, unit)}
+
+
+def _fits(number: float) -> bool:
+    """Whether a number can be a FHIR decimal; where not, the words are sent."""
+    return isfinite(number) and abs(number) < 1e15
 
 
 def _quantity(number: float, unit: str) -> Fhir:

@@ -5,6 +5,7 @@ Pure. The id follows from source and identity, so every version of a resource ca
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -84,7 +85,7 @@ def _reference(names: Names, local: str) -> str | None:
 def _put(resource: dict[str, Any], path: list[str], value: dict[str, Any]) -> None:
     """Set a value at a path, copying what lies on the way; a number is a place in a list, made when it is the next one."""
     here: Any = resource
-    for step, after in zip(path[:-1], path[1:], strict=True):
+    for step, after in itertools.pairwise(path):
         here = _step(here, step, [] if after.isdigit() else {}, lambda held: list(held) if isinstance(held, list) else dict(held))
     _step(here, path[-1], {}, lambda held: dict(held))
     last = here[int(path[-1])] if path[-1].isdigit() else here[path[-1]]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping as Dict, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -132,11 +133,12 @@ class Mapper:
         now = self.clock()
         for message, resolved, names, identities in prepared:
             message.events = self._events(message, resolved, names, identities, memory, now)
-        self.seal.ensure({key_name(e.subject, e.episode, e.sensitivity) for m in messages for e in m.events} | {woman_key(e.subject) for m in messages for e in m.events})
+        made = [event for message in messages for event in message.events]
+        self.seal.ensure({key_name(e.subject, e.episode, e.sensitivity) for e in made} | {woman_key(e.subject) for e in made})
         records = [record for message in messages for record in pack(message.events, self.seal)]
         memory.finish(tx)
         self.identities.finish(tx)
-        return Outcome(records, [event for message in messages for event in message.events]), now
+        return Outcome(records, made), now
 
     def committed(self) -> None:
         """The transaction of the last batch is durable."""

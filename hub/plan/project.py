@@ -118,7 +118,7 @@ class Projector:
         if leaf not in parts:
             del plan.leaves[leaf]
             plan.dirty.discard(leaf)
-            pass
+            plan.gone.add(leaf)
         plan.leaves.update(parts)
         plan.dirty.update(parts)
 

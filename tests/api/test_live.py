@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -88,15 +89,21 @@ async def test_what_the_intake_does_not_take_gets_its_outcome(live: Live) -> Non
 async def raw(port: int, *pieces: bytes) -> bytes:
     """Everything that the server says to these bytes, until it hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
+    said = bytearray()
+
+    async def listen() -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                said.extend(piece)
+
+    listening = asyncio.create_task(listen())
+    with contextlib.suppress(ConnectionError):
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
-    except ConnectionError:
-        return b""
-    finally:
-        writer.close()
+    await asyncio.wait_for(listening, 10)
+    writer.close()
+    return bytes(said)
 
 
 def head(*more: str) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 import connectors
 from connectors.contract import Facts, Mapped, Mapping
+from connectors.formats import hl7v2
 from fhir_profiles import check, codes
 from fhir_profiles.errors import BirthCareError, Refused
 from hub.mapper.finish import finish, identity_of, names_of
@@ -34,7 +37,8 @@ def _mapping_of(name: str) -> Mapping | None:
     if importlib.util.find_spec(f"connectors.{name}.mapping") is None:
         return None
     module = importlib.import_module(f"connectors.{name}.mapping")
-    classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__ and c.__name__.endswith("Mapping")]
+    own = (c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__)
+    classes = [c for c in own if c.__name__.endswith("Mapping")]
     assert len(classes) == 1, f"connectors.{name}.mapping holds one class whose name ends in Mapping"
     made: Mapping = classes[0]()
     return made
@@ -128,6 +132,44 @@ def test_every_resource_is_fhir_r4_once_its_ids_are_put_in(name: str, path: Path
     names = names_of("a/1", "s", people, {p.local: p.kind for p in found.people}, found.facts)
     for fact in found.facts:
         assert check.problems(finish(fact, identity_of("a/1", "s", fact), names)) == []
+
+
+@every_message
+def test_everything_in_a_message_has_become_something(name: str, path: Path) -> None:
+    found = outcome(name, path)
+    if isinstance(found, Refused) or path.suffix == ".xml":
+        return  # An XML message is read into the same tree as a JSON one.
+    told = {place for fact in found.facts for place in fact.paths.values()}
+    told |= {left.path for left in (*found.residue, *found.ignored, *found.refused)}
+    leaves = _fields(path.read_bytes()) if path.suffix == ".hl7" else _leaves(json.loads(path.read_bytes()))
+    assert leaves
+    assert [leaf for leaf in leaves if not _covered(leaf, told)] == []
+
+
+def _fields(body: bytes) -> list[str]:
+    """Every HL7 v2 field that holds something, written both ways: PID-5 and PID[1]-5 name the same."""
+    counts: Counter[str] = Counter()
+    found = []
+    for fields in hl7v2.parse(body).segments:
+        counts[fields[0]] += 1
+        found += [f"{fields[0]}[{counts[fields[0]]}]-{n}" for n, raw in enumerate(fields) if n and raw]
+    return found
+
+
+def _leaves(value: Any, path: str = "") -> list[str]:
+    """Every leaf of a JSON document; its resource types apart."""
+    if isinstance(value, dict):
+        head = path or str(value.get("resourceType", ""))
+        return [leaf for key, inner in value.items() if key != "resourceType" for leaf in _leaves(inner, f"{head}.{key}")]
+    if isinstance(value, list):
+        return [leaf for n, inner in enumerate(value) for leaf in _leaves(inner, f"{path}[{n}]")]
+    return [path]
+
+
+def _covered(leaf: str, told: set[str]) -> bool:
+    """Whether a leaf, or something that it lies in, was told."""
+    steps = [n for n, character in enumerate(leaf) if character in ".[-"]
+    return any(leaf[:n] in told for n in (*steps, len(leaf))) or leaf.replace("[1]-", "-") in told
 
 
 @every_message

@@ -40,7 +40,8 @@ def leaf_paths(value: Any, path: str) -> set[str]:
 def unexplained(tree: Json, result: Mapped) -> set[str]:
     taken = {at for fact in result.facts for at in fact.paths.values()} | {left.path for left in result.residue}
     below = [left.path for left in result.ignored]
-    below += [left.path.partition(".resource")[0] + ".resource" if ".resource" in left.path else left.path.split(".")[0] for left in result.refused]
+    wholes = [left.path.partition(".resource") for left in result.refused]
+    below += [head + dot if dot else head.split(".")[0] for head, dot, _ in wholes]
     rest = {p for p in leaf_paths(tree, tree["resourceType"]) if p not in taken and not p.endswith(".resourceType")}
     return {p for p in rest if not any(p == b or p.startswith((b + ".", b + "[")) for b in below)}
 
@@ -209,14 +210,13 @@ def test_bytes_that_are_no_page_are_refused(body: bytes, code: str) -> None:
     assert refusal.value.code == code
 
 
+IMPOSSIBLE = {"code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}, "valueQuantity": {"value": 1220, "code": "mm[Hg]"}}
 PARTS: list[tuple[str, Callable[[list[Json]], Any], str]] = [
     ("an unknown code", swap("eSamiraHb", code={"coding": [{"system": "http://loinc.org", "code": "99999-9"}]}), "code-unknown"),
     ("a swapped code", swap("eSamiraHb", code={"coding": [{"system": "http://loinc.org", "code": "161714006"}]}), "code-swapped"),
     ("a swapped condition", swap("eSamiraTwins", code={"coding": [{"system": "http://loinc.org", "code": "16356006"}]}), "code-swapped"),
     ("grams under a code of moles", swap("eSamiraHb", valueQuantity={"value": 6.8, "code": "g/dL"}), "unit-contradicts-code"),
-    ("an impossible pressure", swap("eSamiraPressure", component=[
-        {"code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}, "valueQuantity": {"value": 1220,
-                                                                                                   "code": "mm[Hg]"}}]), "value-impossible"),
+    ("an impossible pressure", swap("eSamiraPressure", component=[IMPOSSIBLE]), "value-impossible"),
     ("a pressure without parts", swap("eSamiraPressure", component=None, valueString="122/78"), "value-missing"),
     ("a due date in a year's time", swap("eSamiraDue", valueDateTime="2027-03-10"), "date-impossible"),
     ("a date that does not exist", swap("eSamiraDue", effectiveDateTime="2025-02-30"), "date-impossible"),

@@ -334,8 +334,8 @@ def test_an_observation_in_an_encounter_finds_its_dossier() -> None:
     bundle = current()
     episode = resource(bundle, "EpisodeOfCare")
     add(bundle, {"resourceType": "Encounter", "id": "visit", "status": "finished", "class": {"code": "AMB"},
-                 "subject": {"reference": "Patient?identifier=999990019"}, "episodeOfCare": [{"reference": f"EpisodeOfCare/{episode['id']}"}],
-                 "period": {"start": "2025-12-27"}})
+                 "subject": {"reference": "Patient?identifier=999990019"},
+                 "episodeOfCare": [{"reference": f"EpisodeOfCare/{episode['id']}"}], "period": {"start": "2025-12-27"}})
     resource(bundle, "Observation", "718-7")["context"] = {"reference": "Encounter/visit"}
     haemoglobin = one(mapped(bundle), "haemoglobin")
     assert (haemoglobin.dossier, haemoglobin.links["encounter"]) == ("dossier-0", one(mapped(bundle), "encounter").local)
