@@ -1,6 +1,6 @@
 """A Bundle, its entries, and finding what a reference in it points at.
 
-Senders refer by `urn:uuid:`, by `Type/id`, by absolute URL and by condition (`Patient?identifier=999910413`, often without a system);
+Senders refer by `urn:uuid:`, by `Type/id`, by absolute URL and by condition (`Patient?identifier=999990019`, often without a system);
 each entry is known under all the names that it could be called by, and a name that two entries share names neither.
 """
 

@@ -26,6 +26,7 @@ RULES: Final = {
     "ends-with-discharge": "the end of a visit counts in a discharge (A03) only",
     "withdrawn": "belongs to a value that the source took back",
     "no-value": "belongs to a result without a value",
+    "joined": "taken together with the other half of a blood pressure",
     "waits-with-part": "belongs to a part that waits",
 }
 
@@ -54,7 +55,7 @@ _IGNORED: Final[dict[str, dict[int, str]]] = {
     "TQ1": dict.fromkeys(_EVERY, "order-logistics"),
     "OBR": {1: "structure", 2: "identity", 3: "identity", 4: "told-by-results", 7: "identity", 22: "identity",
             **dict.fromkeys((5, 6, 8, 10, 11, 14, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 36, 37), "order-logistics")},
-    "OBX": {1: "structure", 2: "structure", 4: "identity", 12: "order-logistics", 13: "order-logistics", 15: "order-logistics",
+    "OBX": {1: "structure", 2: "structure", 4: "identity", 11: "joined", 14: "joined", 12: "order-logistics", 13: "order-logistics", 15: "order-logistics",
             18: "order-logistics", 19: "order-logistics", 21: "identity", 23: "order-logistics", 24: "order-logistics"},
     "NTE": {1: "structure", 2: "structure", 4: "structure"},
     "AL1": {1: "structure"},

@@ -297,13 +297,14 @@ def _panel(reading: Reading, upper: Result, lower: Result) -> Result:
     status = max((r.status for r in left), key=_rank) if left else "entered-in-error"
     if len(left) == 1:
         status = "corrected"
-    paths: dict[str, str] = {"code": upper.paths["code"], "status": upper.paths["status"]}
+    paths = {element: upper.paths[element] for element in ("code", "status", "effectiveDateTime") if element in upper.paths}
+    # Status and time are told by the first half; those of the second are listed as taken together with it.
+    lower.segment.used &= 0 if lower not in left else ~(1 << 11 | 1 << 14)
     components: list[dict[str, Any]] = []
     for r in left:
         half = _half(r)
         _add_remarks(reading, r, half)
-        for element, path in r.paths.items():
-            paths[element if element == "effectiveDateTime" else f"component.{len(components)}.{element}"] = path
+        paths.update({f"component.{len(components)}.{e}": path for e, path in r.paths.items() if e not in ("status", "effectiveDateTime")})
         components.append(half)
     code = {"coding": [dict(_PANEL.codings[0].fhir())], "text": _PANEL.title_nl}
     value = ("component", components) if components else None

@@ -82,9 +82,8 @@ class Identities:
             plain = self.seal.open(woman_key(subject), bytes(body), subject.encode())
             self._states[subject] = WomanState.from_json(orjson.loads(plain))
 
-    def resolve(self, source: str, mapped: Mapped) -> Resolved:
-        """Subjects and pregnancies for one message; what it teaches is remembered for the rest of the batch."""
-        subject = self.subject_of(source, mapped)
+    def resolve(self, source: str, subject: str, mapped: Mapped) -> Resolved:
+        """Subjects and pregnancies for one message about `subject`; what it teaches is remembered for the rest of the batch."""
         state = self._states.get(subject, _EMPTY)
         dossiers: dict[str, str] = {}
         links: list[Link] = []

@@ -6,7 +6,6 @@ unchanged when it said only what was known, else ignored. A message that cannot 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -55,7 +54,7 @@ class Identities(Protocol):
 
     def subject_of(self, source: str, mapped: Mapped) -> str: ...
     def begin(self, tx: Connection, subjects: Any) -> None: ...
-    def resolve(self, source: str, mapped: Mapped) -> Resolved: ...
+    def resolve(self, source: str, subject: str, mapped: Mapped) -> Resolved: ...
     def finish(self, tx: Connection) -> None: ...
     def committed(self) -> None: ...
 
@@ -67,6 +66,7 @@ class _Message:
     stored: Stored
     incoming: Incoming | None = None
     mapping: str = ""
+    subject: str = ""
     mapped: Mapped | None = None
     waiting: list[Left] = field(default_factory=list)
     events: list[Envelope] = field(default_factory=list)
@@ -126,8 +126,8 @@ class Mapper:
 
     def _map(self, tx: Connection, messages: list[_Message]) -> tuple[Outcome, str]:
         mapped = [m for m in messages if m.mapped is not None]
-        self.identities.begin(tx, [self._subject(m) for m in mapped if m.mapped is not None])
-        prepared = [(m, *self._prepare(m)) for m in mapped if not _refused_whole(m)]
+        self.identities.begin(tx, [m.subject for m in mapped if m.subject])
+        prepared = [(m, *self._prepare(m)) for m in mapped]
         memory = Memory(self.memory_key)
         memory.begin(tx, [identity for _, _, _, identities in prepared for identity in identities])
         now = self.clock()
@@ -159,7 +159,7 @@ class Mapper:
             facts = Facts(source.id, source.ura, source.organisation, incoming.media_type, incoming.received_at)
             mapped = mapping.to_fhir(incoming.body, facts)
             if mapped.facts or mapped.people:
-                self.identities.subject_of(message.source, mapped)
+                message.subject = self.identities.subject_of(message.source, mapped)
             message.mapped = mapped
             message.waiting.extend(mapped.refused)
         except Erased:
@@ -180,15 +180,11 @@ class Mapper:
             raise Unknown("the sender is not registered (any more)", code="source-unknown")
         return mapping, source
 
-    def _subject(self, message: _Message) -> str:
-        assert message.mapped is not None
-        return self.identities.subject_of(message.source, message.mapped) if message.mapped.people else ""
-
     def _prepare(self, message: _Message) -> tuple[Resolved | None, Names | None, list[str]]:
         assert message.mapped is not None
-        if not message.mapped.people:
+        if not message.subject:
             return None, None, []
-        resolved = self.identities.resolve(message.source, message.mapped)
+        resolved = self.identities.resolve(message.source, message.subject, message.mapped)
         kinds = {p.local: p.kind for p in message.mapped.people}
         names = names_of(message.source, resolved.subject, resolved.people, kinds, message.mapped.facts)
         return resolved, names, [identity_of(message.source, resolved.subject, fact) for fact in message.mapped.facts]
@@ -217,7 +213,7 @@ class Mapper:
             events.append(Envelope(
                 digest(message.source, identity, version, mark, kind), kind, message.source, resolved.subject,
                 resolved.people.get(fact.about, resolved.subject), episode, now, fact.effective, identity, version, concept.name, concept.section,
-                concept.sensitivity, dataclasses.replace(origin, paths=dict(fact.paths)), resource, attributes.get("traceparent", ""),
+                concept.sensitivity, Origin(origin.place, origin.message, origin.mapping, dict(fact.paths), origin.heard), resource, attributes.get("traceparent", ""),
             ))
         return events
 
@@ -253,10 +249,6 @@ class Mapper:
         replace(tx, freshness, [latest[source] for source in sorted(latest)])
         replace(tx, held, waiting)
         add_up(tx, residue, [{"source": s, "mapping": m, "path": p, "n": n} for (s, m, p), n in sorted(left_over.items())])
-
-
-def _refused_whole(message: _Message) -> bool:
-    return message.mapped is None
 
 
 def _misfit(resource: dict[str, Any], paths: Dict[str, str]) -> Left:

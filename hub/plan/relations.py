@@ -50,7 +50,7 @@ def relations(subject: str, versions: Iterable[tuple[str, Version]]) -> list[Rel
 
 def _relation(subject: str, episode: str, version: Version, uras: dict[str, str]) -> Relation | None:
     item = version.item
-    if version.concept not in CONCEPTS or version.concept == "organization" or item.get("status") in _NONE:
+    if version.withdrawn or version.concept not in CONCEPTS or version.concept == "organization" or item.get("status") in _NONE:
         return None
     ura = organisation_of(item.get("org"), uras, version.source)
     if not ura:

@@ -28,7 +28,7 @@ SHARED = Path(os.environ.get("OOIEVAAR_SHARED", Path(__file__).parents[3].parent
 
 SEGMENTS = st.sampled_from(["PID", "PV1", "OBR", "OBX", "NTE", "ORC", "AL1", "DG1", "NK1", "EVN", "MRG", "ZZZ", "SPM", "PV2"])
 PIECES = st.sampled_from([
-    "", "1", "F", "C", "D", "X", "NM", "ST", "CE", "CWE", "SN", "TS", "718-7^Hb^LN", "RRSYS", "RRDIA", "RR", "FHR", "BLGR", "DUE_DATE",
+    "", "1", "F", "C", "D", "X", "NM", "ST", "CE", "CWE", "SN", "TS", "718-7^Hb^LN", "RRSYS", "RRDIA", "RR", "FHR", "BLGR", "DUE_DATE", "RRSYS", "RRDIA",
     "6,9", "120/80", "mmol/l", "mmHg", "20261120", "20261120101112+0100", "20269999", '""', "~", "^^^", "&&", "\\T\\", "\\X41\\", "A",
     "positief", "118185001^zw^SCT",
     f"{NOOR}^^^NLMINBIZA^NNNLD", "R1^^^R^PI", "V1", "I", "O", "van X&van&X^Y^Z", "27w3d", "zoë", ">^5", "Y",
