@@ -34,7 +34,7 @@ def build_web(settings: Settings, stores: Stores, access: wiring.Access, changes
     operations = Operations(stores.hub, embedded, names, lambda: Load(pressure.waiting, slowed() > 0), wiring.now)
     site = HubSite(access.door, access.consents, operations, changes, access.reader.version, names, _organisations(settings), wiring.now)
     sessions = Sessions(stores.keyring.secret("sessions"), secure=settings.base_url.startswith("https"))
-    redirect = settings.base_url + "/auth/callback"
+    redirect = settings.base_url + "/inloggen/terug"
     demo = DemoProvider(wiring.demo_issuer(settings, settings.base_url), redirect) if settings.demo else None
     return create_web(site, sessions, OidcLogin(_provider(settings, redirect), wiring.pseudonym_key(stores)), base_url=settings.base_url, demo=demo,
                       now=wiring.now, stopping=stopping)

@@ -299,7 +299,7 @@ def _panel(reading: Reading, upper: Result, lower: Result) -> Result:
         status = "corrected"
     paths = {element: upper.paths[element] for element in ("code", "status", "effectiveDateTime") if element in upper.paths}
     # Status and time are told by the first half; those of the second are listed as taken together with it.
-    lower.segment.used &= 0 if lower not in left else ~(1 << 11 | 1 << 14)
+    lower.segment.used &= 0 if lower.status == "entered-in-error" else ~(1 << 11 | 1 << 14)
     components: list[dict[str, Any]] = []
     for r in left:
         half = _half(r)

@@ -71,7 +71,7 @@ class Identities:
 
     def begin(self, tx: Connection, subjects: Iterable[str]) -> None:
         """Read the women of a batch, and keep their rows to ourselves until the transaction ends."""
-        self._states, self._changed, self._bsns = {}, set(), {}
+        self._states, self._changed = {}, set()
         wanted = sorted(set(subjects))
         if not wanted:
             return
@@ -112,6 +112,7 @@ class Identities:
     def committed(self) -> None:
         """The transaction of the batch is durable."""
         self.vault.committed(self._bsns)
+        self._bsns = {}
 
     def _subject(self, source: str, person: Person) -> str:
         if person.bsn is not None:

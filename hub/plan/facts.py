@@ -124,6 +124,6 @@ def marked_late(values: Sequence[Value]) -> list[Value]:
     known: datetime | None = None
     for _, same in groupby(timed, key=lambda t: t[0]):
         heard = [(value, moment_of(value.recorded)) for *_, value in same]
-        marked += [replace(v, late=True) if known is not None and at is not None and at - known > LATE * 9 else v for v, at in heard]
+        marked += [replace(v, late=True) if known is not None and at is not None and at - known > LATE else v for v, at in heard]
         known = min([at for _, at in heard if at is not None] + ([known] if known is not None else []), default=None)
     return marked

@@ -20,21 +20,20 @@ NOOR = subject_of("noor")
 
 def _evil_plan() -> Plan:
     """A plan in which every text that a source can choose is an attack."""
-    value = Value(EVIL, EVIL, "2026-11-18", "2026-11-18T11:00:00Z", EVIL, EVIL, EVIL, status="corrected", number=6.5, unit="mmol/L", code=EVIL,
-                  earlier=(Value(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),), origin=EVIL, path=EVIL, mapping=EVIL,
+    value = Value(EVIL, EVIL, "2026-11-18", "2026-11-18T11:00:00Z", EVIL, EVIL, EVIL, status="corrected", number=6.5, unit="mmol/L",
+                  code=EVIL, earlier=(Value(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),), origin=EVIL, path=EVIL, mapping=EVIL,
                   parts=(("systolic", 120.0), ("diastolic", 70.0)))
     other = replace(value, identity="other", event="other", source=EVIL + "2", status="withdrawn")
-    lines = tuple(Line(concept, EVIL, EVIL, "C1", value, EVIL, history=(value, other), voices=voices)
-                  for concept, voices in (("haemoglobin", ()), ("blood-pressure", ()), ("blood-group", (value, other)), ("x", (value, other, value)),
-                                          (EVIL, ())))
+    kinds = (("haemoglobin", ()), ("blood-pressure", ()), ("blood-group", (value, other)), ("x", (value, other, value)), (EVIL, ()))
+    lines = tuple(Line(concept, EVIL, EVIL, "C1", value, EVIL, history=(value, other), voices=voices) for concept, voices in kinds)
     sections = {name: SectionView(name, "9", EVIL, lines) for name in ("pregnancy", "measurements", "history", "front", "care-team")}
     carer = Carer(EVIL, EVIL, EVIL, EVIL, EVIL, True, EVIL, "", EVIL, EVIL)
-    return replace(sample.noor(NOOR), woman=Woman(EVIL, EVIL, EVIL, EVIL, EVIL), team=(carer, replace(carer, coordinator=False, until=EVIL)),
-                   dossiers=(DossierLine(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),), sections=sections, closed={EVIL: EVIL}, updated=EVIL)
+    return replace(sample.noor(NOOR), woman=Woman(EVIL, EVIL, EVIL, EVIL, EVIL),
+                   team=(carer, replace(carer, coordinator=False, until=EVIL)), dossiers=(DossierLine(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),), sections=sections, closed={EVIL: EVIL}, updated=EVIL)
 
 
-@pytest.mark.parametrize(("who", "path"), [("noor", "/mijn/plan"), ("marit", f"/zorg/plan/{NOOR}"), ("marit", f"/zorg/plan/{NOOR}/tijdlijn"),
-                                           ("marit", "/zorg")])
+@pytest.mark.parametrize(("who", "path"), [("noor", "/mijn/plan"), ("marit", f"/zorg/plan/{NOOR}"),
+                                           ("marit", f"/zorg/plan/{NOOR}/tijdlijn"), ("marit", "/zorg")])
 @pytest.mark.parametrize("phase", ["pregnant", "loss", "ended", "unknown"])
 def test_a_plan_full_of_attacks_is_shown_as_text(hub: Hub, who: str, path: str, phase: str) -> None:
     hub.site.plans[NOOR] = replace(_evil_plan(), phase=phase)
@@ -59,8 +58,8 @@ def test_a_search_is_given_back_as_text(hub: Hub) -> None:
     _is_harmless(tess.get(where).text)
 
 
-@pytest.mark.parametrize("path", [f"/{EVIL}", f"/zorg/plan/{EVIL}", f"/inloggen/terug?state={EVIL}&error={EVIL}", f"/mijn/delen?bewaard={EVIL}",
-                                  f"/auditor?z={EVIL}", f"/?naar={EVIL}"])
+@pytest.mark.parametrize("path", [f"/{EVIL}", f"/zorg/plan/{EVIL}", f"/inloggen/terug?state={EVIL}&error={EVIL}",
+                                  f"/mijn/delen?bewaard={EVIL}", f"/auditor?z={EVIL}", f"/?naar={EVIL}"])
 def test_an_address_is_not_repeated_as_markup(hub: Hub, path: str) -> None:
     for who in ("", "noor", "marit", "tess"):
         _is_harmless(hub.client(who).get(path).text)

@@ -81,7 +81,8 @@ def test_a_new_login_makes_a_new_session_and_ends_the_old(browser: httpx2.Client
 
 
 @pytest.mark.parametrize(("wanted", "lands"), [
-    ("/mijn/wie-zag", "/mijn/wie-zag"), ("/zorg", "/mijn/plan"), ("//evil.example/mijn", "/mijn/plan"), ("https://evil.example/mijn", "/mijn/plan"),
+    ("/mijn/wie-zag", "/mijn/wie-zag"), ("/zorg", "/mijn/plan"), ("//evil.example/mijn", "/mijn/plan"),
+    ("https://evil.example/mijn", "/mijn/plan"),
     ("/mijnen", "/mijn/plan"), ("/mijn/\\evil.example", "/mijn/plan"), ("", "/mijn/plan"), ("/mijn/plan\nX: y", "/mijn/plan"),
 ])
 def test_a_login_ends_at_a_page_of_ones_own_and_nowhere_else(browser: httpx2.Client, wanted: str, lands: str) -> None:
@@ -169,7 +170,8 @@ class Forged(OidcLogin):
         return {"id_token": self.token}
 
 
-@pytest.mark.parametrize("fault", ["other key", "alg none", "hmac", "other audience", "other issuer", "expired", "no nonce", "garbage", "good"])
+@pytest.mark.parametrize("fault", ["other key", "alg none", "hmac", "other audience", "other issuer", "expired", "no nonce", "garbage",
+                                   "good"])
 async def test_an_id_token_is_taken_only_when_everything_fits(live_hub: Hub, tmp_path: Path, fault: str) -> None:
     known = signing_key(tmp_path / "demo-key.json")
     issuer = f"{live_hub.base_url}/demo/oidc"
@@ -228,7 +230,8 @@ def test_under_another_name_the_browser_is_sent_to_the_one_address_first(hub: Hu
     assert answer.headers["location"] == "http://testserver/inloggen?als=noor"
 
 
-@pytest.mark.parametrize("path", ["/demo/oidc/.well-known/openid-configuration", "/demo/oidc/jwks", "/demo/oidc/authorize", "/demo/oidc/token"])
+@pytest.mark.parametrize("path", ["/demo/oidc/.well-known/openid-configuration", "/demo/oidc/jwks", "/demo/oidc/authorize",
+                                  "/demo/oidc/token"])
 def test_outside_demo_mode_there_is_no_demo_provider(plain_hub: Hub, path: str) -> None:
     client = plain_hub.client()
     assert client.get(path).status_code == 404
@@ -240,8 +243,8 @@ def test_outside_demo_mode_there_is_no_demo_provider(plain_hub: Hub, path: str) 
     {"response_type": "token"}, {"state": ""}, {"nonce": ""},
 ])
 def test_the_demo_provider_redirects_nowhere_for_a_question_that_is_not_ours(hub: Hub, change: dict[str, str]) -> None:
-    good = {"client_id": CLIENT_ID, "redirect_uri": "http://testserver/inloggen/terug", "response_type": "code", "code_challenge_method": "S256",
-            "code_challenge": "c" * 43, "state": "s", "nonce": "n", "login_hint": "noor"}
+    good = {"client_id": CLIENT_ID, "redirect_uri": "http://testserver/inloggen/terug", "response_type": "code",
+            "code_challenge_method": "S256", "code_challenge": "c" * 43, "state": "s", "nonce": "n", "login_hint": "noor"}
     client = hub.client()
     assert client.get("/demo/oidc/authorize?" + urlencode(good)).status_code == 302
     answer = client.get("/demo/oidc/authorize?" + urlencode({**good, **change}))

@@ -196,7 +196,8 @@ def test_the_auditor_finds_filters_and_exports(hub: Hub) -> None:
     hub.client("joke").get(f"/zorg/plan/{NOOR}")
     tess = hub.client("tess")
     assert {"Marit Jansen", "Joke Smit"} <= set(re.findall(r"<b>([^<]+)</b>", tess.get("/auditor").text))
-    sent = tess.post("/auditor", data={"csrf": hub.csrf(tess), "soort": "geweigerd", "wie": "Joke", "van": "2026-11-24", "tot": "2026-11-24"})
+    wanted = {"soort": "geweigerd", "wie": "Joke", "van": "2026-11-24", "tot": "2026-11-24"}
+    sent = tess.post("/auditor", data={"csrf": hub.csrf(tess), **wanted})
     found = tess.get(sent.headers["location"])
     assert "Joke Smit" in found.text
     assert "Marit Jansen" not in found.text
