@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import httpx2
 import orjson
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, text, update
 
 from fhir_profiles.errors import BirthCareError, Missing, Unavailable
-from hub.loops import backlog
+from hub.database import Database
+from hub.log import position
+from hub.log.sqlite import PARTITION
+from hub.loops import MAP, backlog
 from hub.settings import Settings
 from hub.stores import Stores, open_received, open_stores
-from hub.tables import freshness, received_count, residue
+from hub.tables import freshness, received, received_count, residue
 from hub.tables import held as held_table
 from hub.tables import ledger as ledger_table
 from hub.views import held as held_view
@@ -51,20 +55,31 @@ def ledger(hub: Hub) -> tuple[list[dict[str, Any]], int]:
     Embedded, `received` is counted where the messages were made durable, apart from the mapper that counts the rest. On Kafka the
     mapper counts what it read; what waits behind it is the backlog.
     """
-    with hub.stores.hub.read() as tx:
+    embedded = hub.settings.log == "sqlite"
+    with _one_state(hub.stores.hub) as tx:
         rows = {(r.source, r.day): dict(zip(_COUNTS, (r.received, r.recorded, r.unchanged, r.ignored, r.held, r.events), strict=True))
                 for r in tx.execute(select(ledger_table))}
-    if hub.settings.log == "sqlite":
-        with hub.stores.received.read() as tx:
+        mapped = position.load(tx, MAP).get(PARTITION, 0)
+    waiting = 0
+    if embedded:
+        # Looked at after the mapper's side, so what comes in meanwhile is waiting, never missing.
+        with _one_state(hub.stores.received) as tx:
             for source, day, n in tx.execute(select(received_count)):
                 rows.setdefault((source, day), dict.fromkeys(_COUNTS, 0))["received"] = n
-        waiting = sum(r["received"] - r["recorded"] - r["unchanged"] - r["ignored"] - r["held"] for r in rows.values())
-        log = open_received(hub.settings, hub.stores, "ledger")
-        # What the log says is waiting, not what would make the balance right.
-        waiting = backlog(log, hub.stores.hub) if waiting else 0
-    else:
-        waiting = 0
+            last = tx.execute(select(func.max(received.c.place))).scalar_one_or_none() or 0
+        waiting = max(0, last - mapped)
     return [{"source": s, "day": d, **counts} for (s, d), counts in sorted(rows.items())], waiting
+
+
+@contextlib.contextmanager
+def _one_state(database: Database) -> Iterator[Connection]:
+    """All statements of the block see the same state, whatever a running hub writes meanwhile."""
+    with database.read() as tx:
+        if database.is_sqlite:
+            tx.exec_driver_sql("BEGIN")
+        else:
+            tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        yield tx
 
 
 def run_file(settings: Settings) -> dict[str, Any] | None:
@@ -77,9 +92,20 @@ def run_file(settings: Settings) -> dict[str, Any] | None:
     return told
 
 
+def address(settings: Settings) -> str:
+    """Where the running hub answers, or "" when none runs. At scale no process speaks for all; the one that serves is asked."""
+    if settings.log == "sqlite":
+        return str((run_file(settings) or {}).get("http", ""))
+    try:
+        ready = httpx2.get(settings.base_url + "/ready", timeout=3, trust_env=False).status_code == 200
+    except httpx2.HTTPError:
+        return ""
+    return settings.base_url if ready else ""
+
+
 def status(hub: Hub) -> dict[str, Any]:
     """Backlog, held, sources and residue."""
-    running = run_file(hub.settings)
+    running = address(hub.settings)
     log = open_received(hub.settings, hub.stores, "status")
     now = datetime.now(UTC)
     with hub.stores.hub.read() as tx:
@@ -88,8 +114,7 @@ def status(hub: Hub) -> dict[str, Any]:
                    for r in tx.execute(select(freshness).order_by(freshness.c.source))]
         left = [{"source": r.source, "mapping": r.mapping, "path": r.path, "n": r.n}
                 for r in tx.execute(select(residue).order_by(residue.c.n.desc()).limit(50))]
-    return {"running": running is not None, "http": (running or {}).get("http", ""), "backlog": backlog(log, hub.stores.hub), "held": waiting,
-            "sources": sources, "residue": left}
+    return {"running": bool(running), "http": running, "backlog": backlog(log, hub.stores.hub), "held": waiting, "sources": sources, "residue": left}
 
 
 def _state(received_at: str, now: datetime) -> str:
@@ -198,6 +223,10 @@ def _off(hub: Hub) -> int:
 
 
 def _running(settings: Settings) -> Finding:
+    if settings.log != "sqlite":
+        found = address(settings)
+        return Finding("hub", bool(found), f"answers at {found}" if found else f"does not answer at {settings.base_url}",
+                       "is ooievaar serve running, and OOIEVAAR_PUBLIC_URL its address? look at its log")
     told = run_file(settings)
     if told is None:
         return Finding("hub", False, "does not run here", "ooievaar up")

@@ -32,6 +32,12 @@ def have(make: Callable[[], T]) -> T:
         pytest.skip(reason)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the crash test (tests/chaos); here, because pytest takes options only from the outermost conftest."""
+    parser.addoption("--rounds", type=int, default=30, help="how many processes the crash test kills")
+    parser.addoption("--seed", type=int, default=None, help="the seed of a crash test that is to be run again")
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One broker. A test that ends it starts it again."""

@@ -34,6 +34,7 @@ SINGLE: Final = frozenset({"MSH", "EVN", "PID", "PD1", "PV1", "PV2", "MRG"})
 """Segments that occur once: their first occurrence is written without a number (PID-5, not PID[1]-5)."""
 
 _EVERY: Final = range(1, 60)
+_OBX_ROOM: Final = 18
 _SHARED: Final = 64
 """Segments of one name up to this number share their paths and answers; a longer message makes its own."""
 
@@ -81,8 +82,11 @@ class Segment:
 
     def __init__(self, fields: list[str], number: int, nulls: bool) -> None:
         self.nulls = [n for n, raw in enumerate(fields) if raw == NULL] if nulls else []
-        self.fields = ["" if raw == NULL else raw for raw in fields] if self.nulls else fields
         self.name = fields[0]
+        self.fields = ["" if raw == NULL else raw for raw in fields] if self.nulls else fields
+        if self.name == "OBX" and len(fields) < _OBX_ROOM:
+            # The one segment that is read by place instead of by asking, because there are many of them.
+            self.fields = self.fields + [""] * (_OBX_ROOM - len(fields))
         self.number = number
         self.paths = paths_of(self.name, number)
         self.used = 0
@@ -129,15 +133,15 @@ def segments_of(message: Message) -> list[Segment]:
     return out
 
 
-def _rules(name: str, number: int, about: str) -> tuple[Left | None, ...]:
-    """The answer for each field of a segment, None for residue."""
+def _answers(name: str, number: int, about: str, fields: tuple[int, ...]) -> tuple[tuple[Left, ...], tuple[int, ...]]:
+    """For the fields of one segment that became nothing: those that a rule ignores, and the numbers of the others."""
     table = _ELSEWHERE[about].get(name) or _IGNORED.get(name, {})
     paths = paths_of(name, number)
-    return tuple(Left(paths[n], RULES[table[n]], table[n]) if n in table else None for n in range(60))
+    return tuple(Left(paths[n], RULES[table[n]], table[n]) for n in fields if n in table), tuple(n for n in fields if n not in table)
 
 
-# The same objects for every message, because most fields are always ignored.
-_shared_rules = lru_cache(maxsize=512)(_rules)
+# The same objects for every message: segments of one sender are filled in alike, and most of their fields are always ignored.
+_shared_answers = lru_cache(maxsize=2048)(_answers)
 
 
 def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
@@ -147,16 +151,14 @@ def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tup
     for segment in segments:
         if segment.nulls:
             ignored += [_left(segment, n, "explicit-null") for n in segment.nulls]
+        found = _open(segment)
         if segment.rest:
-            ignored += [_left(segment, n, segment.rest) for n in _open(segment)]
-            continue
-        rules = (_shared_rules if segment.number <= _SHARED else _rules)(segment.name, segment.number, about)
-        for n in _open(segment):
-            left = rules[n] if n < 60 else None
-            if left is not None:
-                ignored.append(left)
-            else:
-                residue.append(Left(segment.path(n), "no rule for this field", "residue", segment.fields[n]))
+            ignored += [_left(segment, n, segment.rest) for n in found]
+        elif found:
+            by_rule, rest = (_shared_answers if segment.number <= _SHARED else _answers)(segment.name, segment.number, about, tuple(found))
+            ignored += by_rule
+            if rest:
+                residue += [Left(segment.path(n), "no rule for this field", "residue", segment.fields[n]) for n in rest]
     return tuple(residue), tuple(ignored)
 
 

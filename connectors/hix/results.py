@@ -9,6 +9,7 @@ in one report.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -36,6 +37,7 @@ from fhir_profiles.errors import Invalid, Refused
 
 _TERMS: Final = "http://terminology.hl7.org/CodeSystem/"
 _PANEL: Final = codes.BY_NAME["blood-pressure"]
+_OF_BOTH: Final = frozenset({"code", "status", "effectiveDateTime"})
 _RANK: Final = ("final", "registered", "preliminary", "cancelled", "amended", "corrected")
 
 
@@ -140,17 +142,18 @@ def _add_group(reading: Reading, order: Order, group: list[tuple[Segment, list[S
 
 
 def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], corrected: bool) -> Result:
-    if order.fault is not None and not obx.raw(14):
+    if order.fault is not None and not obx.fields[14]:
         raise Invalid("the time of its order cannot be read", path=obx.path(5), code=order.fault.code)
     concept, code = _code(reading, obx)
-    given = reading.words.part(obx.raw(11), 1).upper() or order.status
+    fields = obx.fields
+    given = reading.words.part(fields[11], 1).upper() or order.status
     status = STATUSES.get(given, "") if given else "unknown"
     if not status:
         raise Invalid("the status of the result is not one that can be taken", path=obx.path(11), code="status-unfit")
     if corrected and status == "final":
         status = "corrected"
     obx.used |= 1 << 3 | 1 << 11
-    paths = {"code": obx.paths[3], "status": obx.paths[11] if obx.raw(11) else order.status_path or obx.paths[11]}
+    paths = {"code": obx.paths[3], "status": obx.paths[11] if fields[11] else order.status_path or obx.paths[11]}
     sub = _sub(reading, obx)
     effective = _effective(reading, order, obx, paths)
     withdrawn = status == "entered-in-error"
@@ -165,7 +168,7 @@ def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], 
 
 def _code(reading: Reading, obx: Segment) -> tuple[Concept, dict[str, Any]]:
     """The concept of OBX-3 by both of its triplets, and the code to show. Raises `Invalid`, or `_NoConcept`."""
-    found = _meaning(reading.words, obx.raw(3), reading.known.ura)
+    found = _meaning(reading.words, obx.fields[3], reading.known.ura)
     if isinstance(found, str):
         if found == "no-concept":
             raise _NoConcept
@@ -227,12 +230,12 @@ def _name(code: str, system: str) -> str:
 
 def _sub(reading: Reading, obx: Segment) -> str:
     """OBX-4 without leading zeros: 1 and 01 are one fetus."""
-    raw = obx.raw(4)
+    raw = obx.fields[4]
     return (reading.words.part(raw, 1).upper().lstrip("0") or "0") if raw else ""
 
 
 def _effective(reading: Reading, order: Order, obx: Segment, paths: dict[str, str]) -> Moment | None:
-    found = moment_in(reading, obx, 14)
+    found = moment_in(reading, obx, 14) if obx.fields[14] else None
     if found is not None:
         paths["effectiveDateTime"] = obx.paths[14]
         return found
@@ -242,11 +245,11 @@ def _effective(reading: Reading, order: Order, obx: Segment, paths: dict[str, st
 
 
 def _value(reading: Reading, concept: Concept, obx: Segment, given: str, paths: dict[str, str]) -> Value | None:
-    raw = obx.raw(5)
+    raw = obx.fields[5]
     if not raw or given in ("X", "N"):
         return None
     try:
-        value = read_value(reading.words, concept, obx.raw(2).strip().upper(), raw, obx.raw(6), reading.local_system("value"))
+        value = read_value(reading.words, concept, obx.fields[2].strip().upper(), raw, obx.fields[6], reading.local_system("value"))
     except Invalid as refusal:
         raise Invalid(refusal.public, path=obx.path(6 if refusal.code.startswith("unit-") else 5), code=refusal.code) from None
     obx.used |= 1 << 5
@@ -297,14 +300,15 @@ def _panel(reading: Reading, upper: Result, lower: Result) -> Result:
     status = max((r.status for r in left), key=_rank) if left else "entered-in-error"
     if len(left) == 1:
         status = "corrected"
-    paths = {element: upper.paths[element] for element in ("code", "status", "effectiveDateTime") if element in upper.paths}
+    paths = {element: path for element, path in upper.paths.items() if element in _OF_BOTH}
     # Status and time are told by the first half; those of the second are listed as taken together with it.
     lower.segment.used &= 0 if lower.status == "entered-in-error" else ~(1 << 11 | 1 << 14)
     components: list[dict[str, Any]] = []
     for r in left:
         half = _half(r)
         _add_remarks(reading, r, half)
-        paths.update({f"component.{len(components)}.{e}": path for e, path in r.paths.items() if e not in ("status", "effectiveDateTime")})
+        at = f"component.{len(components)}."
+        paths.update({at + element: path for element, path in r.paths.items() if element not in _OF_BOTH or element == "code"})
         components.append(half)
     code = {"coding": [dict(_PANEL.codings[0].fhir())], "text": _PANEL.title_nl}
     value = ("component", components) if components else None
@@ -327,7 +331,7 @@ def _absent(code: str) -> dict[str, Any]:
 
 
 def _add_facts(reading: Reading, order: Order, results: list[Result]) -> None:
-    ready = []
+    ready: list[tuple[Result, tuple[str, ...]]] = []
     fetuses = {r.sub for r in results if r.concept.name in FETAL}
     for result in results:
         if result.concept.name in FETAL and not result.sub and len(fetuses) > 1:
@@ -346,11 +350,9 @@ def _identity(reading: Reading, order: Order, result: Result) -> tuple[str, ...]
 
 def _told_apart(ready: list[tuple[Result, tuple[str, ...]]]) -> list[tuple[Result, tuple[str, ...]]]:
     """Two results of one concept under one order must not become versions of one another: code, time and place tell them apart."""
-    seen: dict[tuple[str, ...], int] = {}
-    for _, identity in ready:
-        seen[identity] = seen.get(identity, 0) + 1
-    if len(seen) == len(ready):
+    if len({identity for _, identity in ready}) == len(ready):
         return ready
+    seen = Counter(identity for _, identity in ready)
     out, again = [], dict[tuple[str, ...], int]()
     for result, identity in ready:
         if seen[identity] > 1:
@@ -391,18 +393,18 @@ def _fact(reading: Reading, order: Order, result: Result, identity: tuple[str, .
 def _add_remarks(reading: Reading, result: Result, target: dict[str, Any]) -> None:
     """Interpretation and reference range, on an Observation or on one component of it."""
     obx, words = result.segment, reading.words
-    if (raw := obx.raw(8)) and (flag := words.part(raw, 1).upper()) in INTERPRETATIONS:
+    if (raw := obx.fields[8]) and (flag := words.part(raw, 1).upper()) in INTERPRETATIONS:
         target["interpretation"] = [{"coding": [{"system": _TERMS + "v3-ObservationInterpretation", "code": flag}]}]
         result.paths["interpretation"] = obx.paths[8]
         obx.used |= 1 << 8
-    if (raw := obx.raw(7)) and (span := words.part(raw, 1)):
+    if (raw := obx.fields[7]) and (span := words.part(raw, 1)):
         target["referenceRange"] = [{"text": span}]
         result.paths["referenceRange.0.text"] = obx.paths[7]
         obx.used |= 1 << 7
 
 
 def _add_method(reading: Reading, result: Result, resource: dict[str, Any]) -> None:
-    raw = result.segment.raw(17)
+    raw = result.segment.fields[17]
     if raw and (method := reading.words.part(raw, 2) or reading.words.part(raw, 1)):
         resource["method"] = {"text": method}
         result.paths["method.text"] = result.segment.paths[17]

@@ -74,12 +74,13 @@ def _add_processes(commands: _Commands[argparse.ArgumentParser]) -> None:
     connect = _command(commands, "connect", "take in messages: all sources, or the named connectors", processes.connect, as_json=False)
     connect.add_argument("names", nargs="*", metavar="NAME", help="hix, practice, epic")
     _ports(connect, mllp=True)
-    _command(commands, "project", "fold events into views", processes.project, as_json=False)
+    _ports(_command(commands, "project", "fold events into views", processes.project, as_json=False), mllp=False)
     serve = _command(commands, "serve", "answer the FHIR API and the pages", processes.serve, as_json=False)
     _ports(serve, mllp=False)
     _command(commands, "topics", "make the Kafka topics that the settings name", processes.topics, as_json=False)
     mapper = _command(commands, "map", "with FILE: show what it becomes, without a hub; without: run the mapper as a process", processes.map_)
     mapper.add_argument("files", nargs="*", metavar="FILE")
+    _ports(mapper, mllp=False)
     mapper.add_argument("--source", default="", metavar="KIND", help="read every file as this kind (hl7v2, fhir-stu3, fhir-r4)")
 
 

@@ -11,7 +11,9 @@ def up(arguments: argparse.Namespace) -> int:
     """Everything in one process."""
     from hub import running
 
-    return running.up(settings_of(arguments, demo=arguments.demo, simulators=not arguments.no_simulators))
+    # What is not said on the command line is left to the environment.
+    chosen = {**({"demo": True} if arguments.demo else {}), **({"simulators": False} if arguments.no_simulators else {})}
+    return running.up(settings_of(arguments, **chosen))
 
 
 def connect(arguments: argparse.Namespace) -> int:

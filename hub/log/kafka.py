@@ -1,8 +1,9 @@
 """The log on a Kafka topic: order within a key's partition, durable when every in-sync replica has it.
 
-An idempotent producer without transactions, and ids that make repeats harmless. The client (kafka-python 3.0.12) has two faults that
-shape this file: an idempotent producer never resolves another future once a batch that was already tried has expired, and its
-`close` then hangs on the same batch. So after any doubt the producer is thrown away and the next append makes a new one.
+An idempotent producer without transactions, and ids that make repeats harmless. The client (kafka-python 3.0.12) has faults that
+shape this file: an idempotent producer never resolves another future once a batch that was already tried has expired, its `close`
+then hangs on the same batch, and a consumer that was idle while a leader moved never finds offsets again. So after any doubt the
+client is thrown away: the next append makes a new producer, and a look-up is tried once more with a new consumer.
 
 Records travel uncompressed: their bodies are zstd frames that were encrypted, so compressing again costs time and saves nothing.
 The broker's own committed offsets are not used: a reader's place is stored with what it made of the records.
@@ -15,16 +16,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from fhir_profiles.errors import TooLarge, Unavailable
 from hub.log.port import Cursor, Place, Record, Stored
+
+R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
@@ -76,11 +79,12 @@ class KafkaLog:
     """
 
     def __init__(self, topic: str, settings: KafkaSettings) -> None:
-        self._topic, self._settings = topic, settings
+        self.topic, self._settings = topic, settings
         self._producer: KafkaProducer | None = None
         self._making = threading.Lock()
         self._reading = threading.Lock()
-        self._looker = _Looker(topic, settings)
+        self._looker: _Looker | None = None
+        self._look(lambda looker: None)
 
     def append(self, records: Sequence[Record]) -> list[Place]:
         """Store all records, then return their places in the same order.
@@ -93,25 +97,23 @@ class KafkaLog:
             return []
         producer = self._ready_producer()
         try:
-            return _sent(producer, self._topic, records, self._settings.delivery_timeout_ms / 1000)
+            return _sent(producer, self.topic, records, self._settings.delivery_timeout_ms / 1000)
         except KafkaError as error:
             self._throw_away(producer)
             raise _away(error) from error
 
     def read(self, after: Cursor, limit: int) -> list[Stored]:
         """Up to `limit` records later than `after`, in order per partition; empty at the present end."""
-        with self._reading, _kafka_faults():
-            return self._looker.read(after, limit)
+        return self._look(lambda looker: looker.read(after, limit))
 
     def get(self, place: Place) -> Record | None:
         """The record at a place, or None when there is none (any more)."""
-        with self._reading, _kafka_faults():
-            return self._looker.get(place)
+        return self._look(lambda looker: looker.get(place))
 
     def end(self) -> Cursor:
         """The place of the last record of every partition that has one."""
-        with self._reading, _kafka_faults():
-            return Cursor({tp.partition: end - 1 for tp, (begin, end) in self._looker.span().items() if end > begin})
+        span = self._look(lambda looker: looker.span())
+        return Cursor({tp.partition: end - 1 for tp, (begin, end) in span.items() if end > begin})
 
     def reader(self, name: str, start: Callable[[int], int]) -> KafkaReader:
         """A member of the consumer group `name`; the members share the partitions.
@@ -120,7 +122,7 @@ class KafkaLog:
         thread and must be quick. When it raises, the reader is spent: `poll` raises `Unavailable` from then on.
         """
         with _kafka_faults():
-            return KafkaReader(self._topic, self._settings, name, start)
+            return KafkaReader(self.topic, self._settings, name, start)
 
     def close(self) -> None:
         """Wait for what is being sent, within the delivery time-out, and give back connections."""
@@ -129,7 +131,23 @@ class KafkaLog:
         if producer is not None:
             _end(producer, self._settings.delivery_timeout_ms / 1000)
         with self._reading:
-            self._looker.close()
+            self._drop_looker()
+
+    def _look(self, job: Callable[[_Looker], R]) -> R:
+        with self._reading, _kafka_faults():
+            if self._looker is not None:
+                try:
+                    return job(self._looker)
+                except KafkaError as error:
+                    log.warning("consumer_replaced", route=self.topic, error_type=type(error).__name__)
+                    self._drop_looker()
+            self._looker = _Looker(self.topic, self._settings)
+            return job(self._looker)
+
+    def _drop_looker(self) -> None:
+        looker, self._looker = self._looker, None
+        if looker is not None:
+            looker.close()
 
     def _ready_producer(self) -> KafkaProducer:
         with self._making, _kafka_faults():
@@ -142,7 +160,7 @@ class KafkaLog:
             if self._producer is not producer:  # another thread met the same trouble first
                 return
             self._producer = None
-        log.warning("producer_replaced", route=self._topic)
+        log.warning("producer_replaced", route=self.topic)
         _end(producer, 0)
 
 
@@ -150,15 +168,11 @@ class KafkaReader:
     """`hub.log.port.Reader`: a member of a consumer group; for one thread. What it takes is not committed to the broker."""
 
     def __init__(self, topic: str, settings: KafkaSettings, name: str, start: Callable[[int], int]) -> None:
+        partitions_of(topic, settings)  # an invisible topic would just stay silent
         self._consumer = _new_consumer(settings, group_id=name, session_timeout_ms=settings.session_timeout_ms,
                                        heartbeat_interval_ms=settings.session_timeout_ms // 4)
         self._taking_on = _TakingOn(self._consumer, name, start)
-        try:
-            _visible(self._consumer, topic)
-            self._consumer.subscribe([topic], listener=self._taking_on)
-        except BaseException:
-            self.close()
-            raise
+        self._consumer.subscribe([topic], listener=self._taking_on)
 
     def poll(self, timeout_s: float, limit: int) -> list[Stored]:
         """Up to `limit` next records of the partitions that this member has; waits up to `timeout_s` for the first.
@@ -207,27 +221,20 @@ class _TakingOn(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
 
 
 class _Looker:
-    """Looks things up in the topic without a group; for one thread at a time."""
+    """Looks things up in the partitions that the topic has now, without a group; for one thread at a time."""
 
     def __init__(self, topic: str, settings: KafkaSettings) -> None:
         self._topic, self._patience_s = topic, settings.request_timeout_ms / 1000
         self._at: dict[TopicPartition, int] = {}
-        with _kafka_faults():
-            self._consumer = _new_consumer(settings, group_id=None)
-        try:
-            with _kafka_faults():
-                _visible(self._consumer, topic)
-        except Unavailable:
-            self.close()
-            raise
+        self._partitions = [TopicPartition(topic, partition) for partition in partitions_of(topic, settings)]
+        self._consumer = _new_consumer(settings, group_id=None)
 
     def span(self) -> dict[TopicPartition, tuple[int, int]]:
         """For each partition the offset of the first record, and the one after the last."""
-        partitions = [TopicPartition(self._topic, p) for p in _visible(self._consumer, self._topic)]
         timeout_ms = int(self._patience_s * 1000)
-        begins = self._consumer.beginning_offsets(partitions, timeout_ms=timeout_ms)
-        ends = self._consumer.end_offsets(partitions, timeout_ms=timeout_ms)
-        return {tp: (begins[tp], ends[tp]) for tp in partitions}
+        begins = self._consumer.beginning_offsets(self._partitions, timeout_ms=timeout_ms)
+        ends = self._consumer.end_offsets(self._partitions, timeout_ms=timeout_ms)
+        return {tp: (begins[tp], ends[tp]) for tp in self._partitions}
 
     def read(self, after: Cursor, limit: int) -> list[Stored]:
         """Up to `limit` records later than `after`, up to the end as it is now."""
@@ -243,7 +250,7 @@ class _Looker:
             if more:
                 deadline = time.monotonic() + self._patience_s
             elif time.monotonic() > deadline:
-                raise Unavailable("the log does not answer; try again later", code="log-away")
+                raise KafkaTimeoutError("no records came before the end of the topic")
         return found
 
     def get(self, place: Place) -> Record | None:
@@ -256,7 +263,7 @@ class _Looker:
         deadline = time.monotonic() + self._patience_s
         while not (found := self._take(1)):
             if time.monotonic() > deadline:
-                raise Unavailable("the log does not answer; try again later", code="log-away")
+                raise KafkaTimeoutError("no records came before the end of the topic")
         return found[0].record if found[0].place == place else None
 
     def close(self) -> None:
@@ -316,12 +323,25 @@ def _new_consumer(settings: KafkaSettings, **more: Any) -> KafkaConsumer:
                          **more)
 
 
-def _visible(consumer: KafkaConsumer, topic: str) -> list[int]:
-    """The partitions of the topic; raises `Unavailable` when it does not exist or this user may not see it."""
-    partitions = consumer.partitions_for_topic(topic)
-    if not partitions:
+def partitions_of(topic: str, settings: KafkaSettings) -> list[int]:
+    """The partitions of the topic; raises `Unavailable` when it does not exist, is not open to this user, or no broker answers.
+
+    Asked with an admin client, whose waits have an end: a consumer waits for ever. The library may ask a broker that has just died,
+    so it is asked again until the request time-out is over.
+    """
+    deadline = time.monotonic() + settings.request_timeout_ms / 1000
+    while True:
+        try:
+            with contextlib.closing(KafkaAdminClient(**settings.client())) as admin:
+                [found] = admin.describe_topics([topic])
+            break
+        except KafkaConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    if found["error_code"] or not found["partitions"]:
         raise Unavailable(f"the topic {topic} does not exist or is not open to this user", code="topic-invisible")
-    return sorted(partitions)
+    return sorted(partition["partition_index"] for partition in found["partitions"])
 
 
 def _end(producer: KafkaProducer, timeout_s: float) -> None:

@@ -81,7 +81,7 @@ def pressure_chart(name: str, title: str, points: Sequence[Point], axis: Axis, l
 
 def week_axis(weeks: Sequence[float]) -> Axis:
     """An axis in weeks around these values, never more than nine ticks."""
-    low, high = math.floor(min(weeks) / 2) * 2, math.ceil((max(weeks) + 0.5) / 2) * 2
+    low, high = math.floor((min(weeks) - 0.5) / 2) * 2, math.ceil((max(weeks) + 0.5) / 2) * 2
     high = max(high, low + 4)
     step = next(s for s in (1, 2, 4, 8, 16) if (high - low) / s <= 9)
     return Axis(low, low + math.ceil((high - low) / step) * step, step, lambda week: f"{week:g}")

@@ -23,7 +23,7 @@ def flow_picture(pulse: Pulse, today: date) -> Markup:
     parts += [_pipe(f"M420 {middle:g}H480", True), _pipe(f"M450 {middle:g}V{height - 35:g}H480", False),
               _node(290, middle - 23, 130, "Ontvangen", f"{words.number(pulse.received)} berichten"),
               _node(480, middle - 23, 130, "Opgenomen", f"{words.number(pulse.recorded)} berichten"),
-              _node(480, height - 58, 130, "Vastgehouden", f"{words.number(pulse.held)}, met reden" if pulse.held else "geen", "heldbox")]
+              _node(480, height - 58, 130, "Vastgehouden", f"{words.number(pulse.held)}, met reden" if pulse.held else "geen", "heldbox" if pulse.held else "")]
     for i, (title, sub) in enumerate(_READERS):
         y = middle + (i - 1) * 58
         parts += [_pipe(f"M610 {middle:g}C650 {middle:g} 650 {y:g} 690 {y:g}", True), _node(690, y - 23, 190, title, sub)]

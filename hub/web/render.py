@@ -82,5 +82,6 @@ _FILTERS: Final = {
     "clock": words.clock, "clock_for_her": words.clock_for_her, "count": words.number, "counted": words.counted,
     "soft": words.soft, "short_name": words.short_name, "role_nl": words.role_nl,
     "purpose_for_her": words.purpose_for_her, "purpose_short": words.purpose_short, "sections_for_her": words.sections_for_her,
-    "sections_short": words.sections_short, "capital": lambda text: text[:1].upper() + text[1:],
+    "sections_short": words.sections_short, "capital": words.capital, "small": lambda text: text[:1].lower() + text[1:],
+    "term_for_her": words.term_for_her,
 }

@@ -6,13 +6,13 @@ Nothing is judged here: no value is called good or bad. Where a picture has a li
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date
 
 from markupsafe import Markup
 
-from fhir_profiles.codes import MEASUREMENTS, PREGNANCY
-from hub.plan.plan import Line, Plan, Value
+from fhir_profiles.codes import BY_NAME, MEASUREMENTS, PREGNANCY
+from hub.plan.plan import Carer, Line, Plan, Value
 from hub.plan.rules import ITEM, NEWEST, RULES
 from hub.web import charts, words
 from hub.web.ports import SourceStatus
@@ -106,6 +106,26 @@ def line_of(plan: Plan, section: str, concept: str) -> Line | None:
 def said(line: Line) -> Value | None:
     """What a line shows: the value that its rule chose, or what was withdrawn last when all was. None: nobody said anything."""
     return line.shown or next(reversed(all_values(line)), None)
+
+
+def text_of(line: Line, value: Value) -> str:
+    """What a value says. Where the fact itself is the answer (there is a twin pregnancy) that is yes, in whatever words it was sent."""
+    concept = BY_NAME.get(line.concept)
+    return "ja" if concept is not None and concept.kind == "presence" and not says_none(value) and not is_gap(value) else value.text
+
+
+def team_now(plan: Plan) -> list[Carer]:
+    """Who cares for her now, each name once, who coordinates first."""
+    once: dict[str, Carer] = {}
+    for carer in sorted((c for c in plan.team if not c.until), key=lambda c: not c.coordinator):
+        name = carer.name or carer.organisation
+        once[name] = replace(once[name], phone=once[name].phone or carer.phone) if name in once else carer
+    return list(once.values())
+
+
+def phone_of(plan: Plan, carer: Carer) -> str:
+    """Where to call someone: the own number, else that of the organisation; "" when no source gave one."""
+    return carer.phone or next((c.phone for c in plan.team if c.ura and c.ura == carer.ura and c.phone and not c.until), "")
 
 
 def rule_words(line: Line) -> str:

@@ -222,6 +222,17 @@ def gestation(days: int) -> str:
     return f"{days // 7}+{days % 7}"
 
 
+def term_for_her(text: str) -> str:
+    """A duration of pregnancy as caregivers write it (31+4) in her words; anything else as it is."""
+    weeks, plus, days = text.partition("+")
+    return gestation_for_her(int(weeks) * 7 + int(days)) if plus and weeks.isdecimal() and days.isdecimal() else text
+
+
+def capital(text: str) -> str:
+    """The text as the begin of a sentence: Eén, not Één."""
+    return "Eén" + text[3:] if text.startswith("één") else text[:1].upper() + text[1:]
+
+
 def gestation_for_her(days: int) -> str:
     """Completed weeks and days in words: 31 weken en 5 dagen."""
     weeks, rest = divmod(days, 7)

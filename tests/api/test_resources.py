@@ -92,7 +92,7 @@ PLANS = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLANS)
 def test_any_plan_at_all_becomes_valid_fhir(plan: Plan) -> None:
     for resource in (care_plan(plan), document(plan, "https://hub.example/fhir", AT), composition_alone(plan, AT), patient(plan)):
@@ -101,7 +101,7 @@ def test_any_plan_at_all_becomes_valid_fhir(plan: Plan) -> None:
         assert not problems(resource), problems(resource)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLANS)
 def test_a_document_never_refers_to_what_is_not_in_it(plan: Plan) -> None:
     bundle = document(plan, "https://hub.example/fhir", AT)

@@ -144,7 +144,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ROUTES), st.lists(st.tuples(NAMES, VALUES), max_size=5), st.sampled_from(["noor", "marit", "tess"]))
 def test_no_query_at_all_gives_a_fault_of_ours(client: TestClient, route: str, pairs: list[tuple[str, str]], who: str) -> None:
     query = "&".join(f"{quote(name)}={quote(value)}" for name, value in pairs)
@@ -154,7 +154,7 @@ def test_no_query_at_all_gives_a_fault_of_ours(client: TestClient, route: str, p
         assert answer.json()["resourceType"] == "OperationOutcome"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.characters(codec="utf-8"), max_size=80),
     st.sampled_from(["/fhir/", "/fhir/CarePlan/", "/fhir/Observation/", "/fhir-stu3/", "/"]),
@@ -164,7 +164,7 @@ def test_no_path_at_all_gives_a_fault_of_ours(client: TestClient, path: str, pre
     assert answer.status_code in (200, 400, 403, 404, 405, 406, 414, 503)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_no_raw_query_and_no_header_gives_a_fault_of_ours(world: World, raw: bytes) -> None:
     import anyio

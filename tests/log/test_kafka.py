@@ -253,8 +253,9 @@ def test_a_producer_that_is_thrown_away_leaves_no_thread_behind(whole_broker: Cl
     log.close()
 
 
-def test_with_one_of_three_brokers_killed_appending_goes_on_and_nothing_acknowledged_is_lost(kafka_three: Cluster) -> None:
+def test_with_one_of_three_brokers_killed_appending_and_reading_go_on_and_nothing_acknowledged_is_lost(kafka_three: Cluster) -> None:
     log = KafkaLog(kafka_three.new_topic(), kafka_three.settings)
+    reader = Follower(log, "goes-on")
     appending = Appending(log)
     appending.wait_for(500, 90)
     kafka_three.brokers[0].kill()
@@ -262,6 +263,28 @@ def test_with_one_of_three_brokers_killed_appending_goes_on_and_nothing_acknowle
     kafka_three.brokers[0].start()
     kafka_three.brokers[0].wait_ready()
     appending.wait_for(200, 90)
-    acknowledged = appending.stop()
-    check_nothing_lost(log, acknowledged, appending.acknowledged)
+    acknowledged = set(appending.stop())
+    check_nothing_lost(log, sorted(acknowledged), appending.acknowledged)
+    read: set[str] = set()
+    deadline = time.monotonic() + 60
+    while not acknowledged <= read:
+        assert time.monotonic() < deadline, f"{len(read)} of {len(acknowledged)} read"
+        read |= {s.record.id for s in reader.poll(0.5, 500)}
+    reader.close()
     log.close()
+
+
+def test_looking_up_goes_on_when_the_leader_moved_while_nothing_was_asked(kafka_three: Cluster) -> None:
+    log = KafkaLog(kafka_three.new_topic(partitions=6), kafka_three.settings)
+    places = log.append([record(n, key=f"woman-{n}") for n in range(30)])
+    kafka_three.brokers[1].kill()
+    writer = KafkaLog(log.topic, kafka_three.settings)
+    appending = Appending(writer)
+    appending.wait_for(200, 90)
+    kafka_three.brokers[1].start()
+    kafka_three.brokers[1].wait_ready()
+    appending.stop()
+    assert [number_of(Stored(place, found)) for place in places if (found := log.get(place))] == list(range(30))
+    assert log.end() == writer.end() and len(everything(log)) >= 230
+    log.close()
+    writer.close()

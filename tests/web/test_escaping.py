@@ -28,8 +28,8 @@ def _evil_plan() -> Plan:
     lines = tuple(Line(concept, EVIL, EVIL, "C1", value, EVIL, history=(value, other), voices=voices) for concept, voices in kinds)
     sections = {name: SectionView(name, "9", EVIL, lines) for name in ("pregnancy", "measurements", "history", "front", "care-team")}
     carer = Carer(EVIL, EVIL, EVIL, EVIL, EVIL, True, EVIL, "", EVIL, EVIL)
-    return replace(sample.noor(NOOR), woman=Woman(EVIL, EVIL, EVIL, EVIL, EVIL),
-                   team=(carer, replace(carer, coordinator=False, until=EVIL)), dossiers=(DossierLine(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),), sections=sections, closed={EVIL: EVIL}, updated=EVIL)
+    return replace(sample.noor(NOOR), woman=Woman(EVIL, EVIL, EVIL, EVIL, EVIL), updated=EVIL, sections=sections, closed={EVIL: EVIL},
+                   team=(carer, replace(carer, coordinator=False, until=EVIL)), dossiers=(DossierLine(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),))
 
 
 @pytest.mark.parametrize(("who", "path"), [("noor", "/mijn/plan"), ("marit", f"/zorg/plan/{NOOR}"),

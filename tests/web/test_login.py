@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -164,7 +164,7 @@ async def _at_the_provider(hub: Hub) -> tuple[dict[str, object], dict[str, str]]
 class Forged(OidcLogin):
     """A login that gets this ID token from the provider, whatever the code."""
 
-    token = ""
+    token: str
 
     async def _token(self, code: str, verifier: str) -> dict[str, object]:
         return {"id_token": self.token}
@@ -181,7 +181,7 @@ async def test_an_id_token_is_taken_only_when_everything_fits(live_hub: Hub, tmp
     nonce = str(note["nonce"])
     at = int(live_hub.clock.seconds())
     claims = {**account("noor").claims(), "iss": issuer, "aud": CLIENT_ID, "nonce": nonce, "iat": at, "exp": at + 60}
-    tokens = {
+    tokens: dict[str, Callable[[], str]] = {
         "other key": lambda: replace(maker, key=signing_key(tmp_path / "other.json")).id_token("noor", CLIENT_ID, nonce),
         "alg none": lambda: "eyJhbGciOiJub25lIn0." + maker.id_token("noor", CLIENT_ID, nonce).split(".")[1] + ".",
         "hmac": lambda: jwt.encode({"alg": "HS256", "kid": known.kid}, claims, OctKey.import_key(b"k" * 32), algorithms=["HS256"]),
