@@ -7,6 +7,7 @@ a writer waits at the door and never fails half-way, and WAL with synchronous=FU
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self._mine = threading.local()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -42,9 +44,23 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read with; nothing written through it is kept."""
-        with self.engine.connect() as connection:
+        """A connection to read with, kept for this thread: each statement sees the latest committed state. Nothing may be written.
+
+        Taking one from the pool and giving it back would cost more than most of our reads.
+        """
+        connection: Connection | None = getattr(self._mine, "connection", None)
+        if connection is None or connection.closed:
+            connection = self._mine.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
             yield connection
+        except BaseException:
+            # It may be broken (a server that went away): the next reader in this thread opens a new one.
+            self._mine.connection = None
+            with contextlib.suppress(Exception):
+                connection.invalidate()
+            with contextlib.suppress(Exception):
+                connection.close()
+            raise
 
     def close(self) -> None:
         """Give back every connection."""

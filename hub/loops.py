@@ -28,7 +28,8 @@ from hub.log.keys import Erased
 from hub.log.port import Cursor, EventLog, Place, Reader, Stored
 from hub.log.sqlite import SqliteLog
 from hub.mapper.mapper import Mapper
-from hub.tables import held, meta, recorded
+from hub.plan.store import generation
+from hub.tables import held, recorded
 
 log = structlog.get_logger(__name__)
 
@@ -75,12 +76,6 @@ def calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1000)
-
-
-def generation(tx: Connection) -> int:
-    """The running generation of the views; a rebuild switches it."""
-    value = tx.execute(select(meta.c.value).where(meta.c.name == "generation")).scalar_one_or_none()
-    return int(value) if value is not None else 1
 
 
 class Loop(threading.Thread):
@@ -163,9 +158,11 @@ class Worker(Loop):
     def step(self, batch: list[Stored]) -> None:
         """Map and fold one batch."""
         with self._database.write() as tx:
+            # First of all: while this transaction lives, a rebuild cannot switch the views.
+            views = generation(tx)
             outcome = self._mapper.take(tx, batch)
             self._events.append(outcome.records, tx)
-            self._projector.apply(tx, generation(tx), outcome.events)
+            self._projector.apply(tx, views, outcome.events)
             after = self._advance(tx, batch)
         self._cursor.update(after)
         self._done(len(batch), outcome.events, [stored.record.attributes["time"] for stored in batch])
@@ -177,9 +174,10 @@ class Worker(Loop):
         self._looked = time.monotonic()
         for stored in asked_again(self._database, self._reading):
             with self._database.write() as tx:
+                views = generation(tx)
                 outcome = self._mapper.again(tx, stored)
                 self._events.append(outcome.records, tx)
-                self._projector.apply(tx, generation(tx), outcome.events)
+                self._projector.apply(tx, views, outcome.events)
             self._done(0, outcome.events, [])
 
     def forget(self) -> None:
@@ -233,9 +231,10 @@ class ProjectLoop(Loop):
         """Archive and fold one batch."""
         events = [event for stored in batch for event in _opened(stored, self._seal)]
         with self._database.write() as tx:
+            views = generation(tx)
             after = self._advance(tx, batch)
             _archive(tx, batch)
-            self._projector.apply(tx, generation(tx), events)
+            self._projector.apply(tx, views, events)
         self._cursor.update(after)
         self.heartbeat.beat(len(batch), len(events), [heard for stored in batch if (heard := stored.record.attributes.get("heard"))])
 

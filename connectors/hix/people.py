@@ -75,7 +75,7 @@ def _is_bsn(authority: str, kind: str) -> bool:
 
 def _bsn(number: str, pid: Segment) -> Bsn:
     try:
-        return Bsn(number.replace(".", "").replace(" ", ""))
+        return Bsn(number if number.isdigit() else number.replace(".", "").replace(" ", ""))
     except Invalid as refusal:
         # A number that fails is never a hint for anyone else: the whole message waits.
         raise Invalid(refusal.public, path=pid.path(3), code="bsn-check") from None

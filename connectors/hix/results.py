@@ -307,13 +307,19 @@ def _panel(reading: Reading, upper: Result, lower: Result) -> Result:
     for r in left:
         half = _half(r)
         _add_remarks(reading, r, half)
-        at = f"component.{len(components)}."
-        paths.update({at + element: path for element, path in r.paths.items() if element not in _OF_BOTH or element == "code"})
+        for element, path in r.paths.items():
+            if element != "status" and element != "effectiveDateTime":
+                paths[_in_component(len(components), element)] = path
         components.append(half)
     code = {"coding": [dict(_PANEL.codings[0].fhir())], "text": _PANEL.title_nl}
     value = ("component", components) if components else None
     notes = [*upper.notes, *lower.notes]
     return Result(upper.segment, notes, _PANEL, code, status, value, "", upper.effective, upper.sub, paths, panel=True)
+
+
+@lru_cache(maxsize=64)
+def _in_component(number: int, element: str) -> str:
+    return f"component.{number}.{element}"
 
 
 def _half(result: Result) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import orjson
-import zstandard
 
 from fhir_profiles.identifiers import digest
 from hub.log.port import Record
 from hub.log.upcast import SCHEMA, upcast
+from hub.log.zstd import ZSTD
 
 RECORDED: Final = "resource-recorded"
 WITHDRAWN: Final = "resource-withdrawn"
@@ -88,8 +88,6 @@ def key_name(subject: str, episode: str, sensitivity: str) -> str:
     return f"{subject}/{episode or '-'}/{'C1' if sensitivity in ('C0', 'C1') else sensitivity}"
 
 
-_COMPRESS: Final = zstandard.ZstdCompressor(level=3)
-_EXPAND: Final = zstandard.ZstdDecompressor()
 _LIMIT: Final = 64 * 1024 * 1024
 
 
@@ -123,14 +121,14 @@ def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
          e.origin.message, e.origin.paths, e.resource]
         for e in events
     ]
-    plain = _COMPRESS.compress(orjson.dumps(rows))
+    plain = ZSTD.compress.compress(orjson.dumps(rows))
     return Record(record_id, first.subject, attributes, seal.seal(name, plain, record_id.encode()))
 
 
 def unpack(record: Record, seal: Seal) -> list[Envelope]:
     """The events of a record, of whatever schema it was written in. Raises `Erased` when its key was destroyed."""
     a = record.attributes
-    plain = _EXPAND.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=_LIMIT)
+    plain = ZSTD.expand.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=_LIMIT)
     rows = upcast(int(a["schema"]), orjson.loads(plain))
     source, subject, episode, time, mapping = a["source"], a["subject"], a["episode"], a["time"], a["mapping"]
     place, heard, trace = a["origin"], a.get("heard", ""), a.get("traceparent", "")

@@ -12,16 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import zstandard
-
 from hub.log.envelope import Seal, woman_key
 from hub.log.port import Record
+from hub.log.zstd import ZSTD
 
 MAX_MESSAGE: Final = 20 * 1024 * 1024
 """Largest message that is kept, in bytes; anything larger is refused before it is read to its end."""
 
-_COMPRESS: Final = zstandard.ZstdCompressor(level=3)
-_EXPAND: Final = zstandard.ZstdDecompressor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +66,13 @@ def to_record(message: Incoming, seal: Seal) -> Record:
         "time": message.received_at, "mediatype": message.media_type, "subject": message.subject, "key": key,
         "size": str(len(message.body)), "traceparent": message.trace, **{f"transport-{k}": v for k, v in message.transport.items()},
     }
-    body = seal.seal(key, _COMPRESS.compress(message.body), record_id.encode())
+    body = seal.seal(key, ZSTD.compress.compress(message.body), record_id.encode())
     return Record(record_id, message.subject or message.source, attributes, body)
 
 
 def to_incoming(record: Record, seal: Seal) -> Incoming:
     """The message that `to_record` kept. Raises `Erased` when its key was destroyed."""
     a = record.attributes
-    body = _EXPAND.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=MAX_MESSAGE + 1)
+    body = ZSTD.expand.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=MAX_MESSAGE + 1)
     transport = {k.removeprefix("transport-"): v for k, v in a.items() if k.startswith("transport-")}
     return Incoming(a["connector"], a["source"], a["mediatype"], body, a["subject"], a["time"], transport, a.get("traceparent", ""))

@@ -195,6 +195,7 @@ class Mapper:
             return []
         attributes = message.stored.record.attributes
         origin = Origin(str(message.stored.place), message.stored.record.id, message.mapping, heard=attributes["time"])
+        trace = attributes.get("traceparent", "")
         events = [self._linked(message, resolved, link, origin, now) for link in resolved.links]
         for fact, identity in zip(message.mapped.facts, identities, strict=True):
             concept = codes.BY_NAME[fact.concept]
@@ -213,7 +214,7 @@ class Mapper:
             events.append(Envelope(
                 digest(message.source, identity, version, mark, kind), kind, message.source, resolved.subject,
                 resolved.people.get(fact.about, resolved.subject), episode, now, fact.effective, identity, version, concept.name, concept.section,
-                concept.sensitivity, Origin(origin.place, origin.message, origin.mapping, dict(fact.paths), origin.heard), resource, attributes.get("traceparent", ""),
+                concept.sensitivity, Origin(origin.place, origin.message, origin.mapping, dict(fact.paths), origin.heard), resource, trace,
             ))
         return events
 

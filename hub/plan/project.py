@@ -7,18 +7,17 @@ memory; when the transaction does not commit, the caller must `forget()` them.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import zstandard
 from sqlalchemy import Connection
 
 from fhir_profiles.codes import CARE_TEAM, FRONT
 from hub.log.envelope import LINKED, UNLINKED, Envelope, woman_key
 from hub.log.keys import Erased, Keyring
+from hub.log.zstd import ZSTD
 from hub.plan import state, store
 from hub.plan.relations import CONCEPTS as RELATED
 from hub.plan.relations import relations
@@ -189,23 +188,14 @@ def etag_of(plain: bytes, secret: bytes) -> bytes:
 
 def sealed_row(keyring: Keyring, secret: bytes, subject: str, episode: str, leaf: str, plain: bytes, events: int) -> Row:
     """A row as it is kept: compressed, because five times fewer bytes are sealed, written and read; then sealed."""
-    body = keyring.seal(view_key(subject), _ZSTD.compress.compress(plain), bound_to(subject, episode, leaf))
+    body = keyring.seal(view_key(subject), ZSTD.quick.compress(plain), bound_to(subject, episode, leaf))
     return Row(subject, episode, leaf, etag_of(plain, secret), events, body)
 
 
 def opened_row(keyring: Keyring, subject: str, episode: str, leaf: str, body: bytes) -> bytes:
     """The plain state of a row. Raises `Erased` when its key was destroyed, `Unavailable` when it is not the row that it says."""
     plain = keyring.open(view_key(subject), body, bound_to(subject, episode, leaf))
-    return _ZSTD.expand.decompress(plain, max_output_size=_LIMIT)
+    return ZSTD.expand.decompress(plain, max_output_size=_LIMIT)
 
 
-class _Zstd(threading.local):
-    """A compressor for each thread: one may not be shared."""
-
-    def __init__(self) -> None:
-        self.compress = zstandard.ZstdCompressor(level=1)
-        self.expand = zstandard.ZstdDecompressor()
-
-
-_ZSTD: Final = _Zstd()
 _LIMIT: Final = 64 * 1024 * 1024

@@ -12,10 +12,10 @@ from random import Random
 
 import pytest
 
+from fhir_profiles.identifiers import Bsn, pseudonym_of
 from hub import wiring
 from hub.settings import Settings
 from hub.stores import Stores, open_stores
-from fhir_profiles.identifiers import Bsn, pseudonym_of
 from tests.chaos import proof
 from tests.chaos.senders import Addresses, Outside
 from tests.journeys.hub_process import HubProcess, RunningHub, embedded, scaled
@@ -50,7 +50,7 @@ class Chaos:
 
     def round(self, victim: Callable[[], HubProcess | None]) -> None:
         """Let it run for a moment, then kill; most times it gets ready first, sometimes it dies again while it starts."""
-        time.sleep(self.random.uniform(0.05, 2.0))
+        time.sleep(self.random.uniform(0.05, 1.5))
         process = victim()
         if process is None:
             return
@@ -94,7 +94,7 @@ def prove(chaos: Chaos, folder: Path, rounds: int, told: str) -> None:
     answers = proof.assert_every_answer_is_in_the_trail(tally, chaos.stores)
     killed = {name: chaos.killed.count(name) for name in sorted(set(chaos.killed))}
     print(f"\nchaos {told}: seed {chaos.seed}, {rounds} rounds, killed {killed}, {len(tally.sent)} messages sent {tally.sent.total()} times, "
-          f"{tally.acked.total()} acknowledged, {len(truth.received)} durable, {len(truth.events)} events, {answers} answers with data")
+          f"{tally.acked.total()} acknowledged, {len(truth.received)} durable, {len(truth.events)} events, {answers} answers with data, {tally.later} asked to send later")
     assert answers and len(tally.acked) > rounds, "the load was too small to prove anything"
 
 

@@ -7,6 +7,7 @@ a `RunningHub`, so a journey is told once. Every process is ended by its id, and
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -16,10 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx2
 import orjson
 
+from hub.cli import main
 from tests.parts.ports import dies_with_us, free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +108,15 @@ class HubProcess:
         return self._process
 
 
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
 @dataclass
 class RunningHub:
     """A running hub. `http` is where people and systems read, `intake` where a practice posts; `settings` are those that all processes share."""
@@ -118,24 +130,35 @@ class RunningHub:
     folder: Path
     commands: list[str] = field(default_factory=list)
 
-    def cli(self, *arguments: str, timeout_s: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a command beside the hub. What it prints is kept apart from what the processes print: a question may be answered with a name."""
+    def command(self, *arguments: str, timeout_s: float = 60) -> Said:
+        """Run a command as a process of its own beside the hub."""
         told = subprocess.run([sys.executable, "-m", "hub.cli", *arguments, "--data", str(self.data)], cwd=ROOT, stdin=subprocess.DEVNULL,
-                              env=environment({**self.settings, **settings}), capture_output=True, text=True, timeout=timeout_s)
-        self.commands.append(told.stderr)
-        return told
+                              env=environment(self.settings), capture_output=True, text=True, timeout=timeout_s)
+        return self._said(told.returncode, told.stdout, told.stderr)
+
+    def cli(self, *arguments: str) -> Said:
+        """The same command within this process: a test asks many questions, and starting Python costs more than the answers."""
+        out, err = io.StringIO(), io.StringIO()
+        with mock.patch.dict(os.environ, environment(self.settings), clear=True), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([*arguments, "--data", str(self.data)])
+        return self._said(code, out.getvalue(), err.getvalue())
+
+    def _said(self, code: int, out: str, err: str) -> Said:
+        # Only what a command writes as errors is searched for personal data: its answer may be a name that was asked for.
+        self.commands.append(err)
+        return Said(code, out, err)
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What a command says with `--json`; it must end with this exit code."""
         told = self.cli(*arguments, "--json")
-        assert told.returncode == code, f"{arguments} ended with {told.returncode}: {told.stderr[-2000:]} {told.stdout[-2000:]}"
-        return orjson.loads(told.stdout)
+        assert told.code == code, f"{arguments} ended with {told.code}: {told.err[-2000:]} {told.out[-2000:]}"
+        return orjson.loads(told.out)
 
     def token(self, name: str) -> str:
         """A bearer token of the demo, by the command that outsiders use."""
         told = self.cli("demo", "token", name)
-        assert told.returncode == 0, told.stderr
-        return told.stdout.strip()
+        assert told.code == 0, told.err
+        return told.out.strip()
 
     def output(self) -> str:
         """Everything that the processes printed, and what the commands wrote as errors."""
@@ -179,8 +202,8 @@ def scaled(folder: Path, database: str, kafka: Mapping[str, str], *, settings: M
 
     hub = RunningHub(data, shared, {name: process(name) for name in at}, public, f"http://{HOST}:{at['connect']}", mllp, folder)
     if make_topics:
-        made = hub.cli("topics")
-        assert made.returncode == 0, made.stderr
+        made = hub.command("topics")
+        assert made.code == 0, made.err
     with _started(list(hub.processes.values())):
         yield hub
 

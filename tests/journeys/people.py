@@ -126,8 +126,7 @@ def settled(hub: RunningHub, received: int) -> list[dict[str, Any]]:
         pushed = sum(row["received"] for row in rows if not row["source"].startswith("epic/"))
         return pushed >= received and all(row["received"] == sum(row[c] for c in BALANCED) for row in rows)
 
-    # A command takes a second of processor time, so it is not asked all the time.
-    eventually(done, f"{received} messages in the ledger, in balance", pause_s=1.0)
+    eventually(done, f"{received} messages in the ledger, in balance")
     return rows
 
 

@@ -28,6 +28,9 @@ from connectors.formats.fhir_xml import write_xml
 from connectors.formats.mllp_client import MllpClient
 from connectors.practice.simulator import NOOR, current_pregnancy
 from fhir_profiles.errors import Unavailable
+from hub import wiring
+from hub.inspection import ledger, opened
+from hub.settings import Settings
 from tests.parts.broker import free_ports
 
 TODAY = date(2026, 11, 24)
@@ -54,11 +57,12 @@ class Running:
         """The whole ledger, once nothing waits to be mapped any more."""
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            rows = self.cli("ledger", "--json")
+            with opened(Settings(data=self.data)) as hub:
+                rows, _ = ledger(hub)
             total = {name: sum(row[name] for row in rows) for name in ("received", "recorded", "unchanged", "ignored", "held")}
             if total["received"] == sum(total[name] for name in ("recorded", "unchanged", "ignored", "held")):
                 return total
-            time.sleep(0.2)
+            time.sleep(0.03)
         raise AssertionError(f"the balance does not close: {total}")
 
 
@@ -328,9 +332,6 @@ def _forged(claims: dict[str, object]) -> str:
 
 
 def test_who_is_not_known_may_not_send_and_leaves_nothing(hub: Running) -> None:
-    from hub import wiring
-    from hub.settings import Settings
-
     settings = Settings(data=hub.data, demo=True)
     issuer = wiring.demo_issuer(settings, hub.http)
     before = hub.balance()
