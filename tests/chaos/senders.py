@@ -164,6 +164,9 @@ class Outside:
         self.tally.sent[name] += 1
         try:
             answer = await client.post(f"{self._at.intake}/fhir-stu3", content=body, headers=headers)
+        except httpx2.ConnectError:
+            self.tally.sent[name] -= 1
+            return False
         except httpx2.HTTPError:
             return False
         if answer.status_code == 200:

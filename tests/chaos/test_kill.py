@@ -94,7 +94,8 @@ def prove(chaos: Chaos, folder: Path, rounds: int, told: str) -> None:
     answers = proof.assert_every_answer_is_in_the_trail(tally, chaos.stores)
     killed = {name: chaos.killed.count(name) for name in sorted(set(chaos.killed))}
     print(f"\nchaos {told}: seed {chaos.seed}, {rounds} rounds, killed {killed}, {len(tally.sent)} messages sent {tally.sent.total()} times, "
-          f"{tally.acked.total()} acknowledged, {len(truth.received)} durable, {len(truth.events)} events, {answers} answers with data, {tally.later} asked to send later")
+          f"{tally.acked.total()} acknowledged, {len(truth.received)} durable, {len(truth.events)} events, {answers} answers with data, "
+          f"{tally.later} asked to send later")
     assert answers and len(tally.acked) > rounds, "the load was too small to prove anything"
 
 

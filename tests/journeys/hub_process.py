@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -128,25 +128,19 @@ class RunningHub:
     intake: str
     mllp_port: int
     folder: Path
-    commands: list[str] = field(default_factory=list)
 
-    def command(self, *arguments: str, timeout_s: float = 60) -> Said:
-        """Run a command as a process of its own beside the hub."""
+    def command(self, *arguments: str, **settings: str) -> Said:
+        """Run a command as a process of its own beside the hub, with some settings of its own."""
         told = subprocess.run([sys.executable, "-m", "hub.cli", *arguments, "--data", str(self.data)], cwd=ROOT, stdin=subprocess.DEVNULL,
-                              env=environment(self.settings), capture_output=True, text=True, timeout=timeout_s)
-        return self._said(told.returncode, told.stdout, told.stderr)
+                              env=environment({**self.settings, **settings}), capture_output=True, text=True, timeout=60)
+        return Said(told.returncode, told.stdout, told.stderr)
 
     def cli(self, *arguments: str) -> Said:
         """The same command within this process: a test asks many questions, and starting Python costs more than the answers."""
         out, err = io.StringIO(), io.StringIO()
         with mock.patch.dict(os.environ, environment(self.settings), clear=True), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([*arguments, "--data", str(self.data)])
-        return self._said(code, out.getvalue(), err.getvalue())
-
-    def _said(self, code: int, out: str, err: str) -> Said:
-        # Only what a command writes as errors is searched for personal data: its answer may be a name that was asked for.
-        self.commands.append(err)
-        return Said(code, out, err)
+        return Said(code, out.getvalue(), err.getvalue())
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What a command says with `--json`; it must end with this exit code."""
@@ -161,9 +155,9 @@ class RunningHub:
         return told.out.strip()
 
     def output(self) -> str:
-        """Everything that the processes printed, and what the commands wrote as errors."""
-        files = sorted(self.folder.glob("*.out")) + sorted(self.folder.glob("*.err"))
-        return "\n".join([*(file.read_text(errors="replace") for file in files), *self.commands])
+        """Everything that the processes printed; not what commands answered, which may be a name that was asked for."""
+        files = [file for process in self.processes.values() for file in (process.stdout, process.stderr)]
+        return "\n".join(file.read_text(errors="replace") for file in files)
 
     def stop(self) -> dict[str, int]:
         """Stop every process in order; their exit codes."""

@@ -73,7 +73,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     http_port, mllp_port = free_ports(2)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "hub.cli", "up", "--demo", "--no-simulators", "--data", str(data), "--http-port", str(http_port), "--mllp-port", str(mllp_port)],
+            [sys.executable, "-m", "hub.cli", "up", "--demo", "--no-simulators", "--data", str(data), "--http-port", str(http_port),
+             "--mllp-port", str(mllp_port)],
             stdout=log, stderr=subprocess.STDOUT)
     http = f"http://127.0.0.1:{http_port}"
     try:
@@ -280,8 +281,10 @@ FHIR: list[tuple[str, str, bytes, str, str]] = [
     ("wrong content type", "text/plain", GOOD, "415", "-"),
     ("no content type", "", GOOD, "415", "-"),
     ("XML with a DOCTYPE", XML_TYPE, b'<!DOCTYPE x [<!ENTITY a "b">]>' + XML.split(b"?>", 1)[-1], "400", "held"),
-    ("XML with an entity bomb", XML_TYPE, b'<!DOCTYPE l [<!ENTITY a "aa"><!ENTITY b "&a;&a;&a;">]><Bundle xmlns="http://hl7.org/fhir"><id value="&b;"/></Bundle>', "400", "held"),
-    ("XML that asks for a file", XML_TYPE, b'<!DOCTYPE l [<!ENTITY a SYSTEM "file:///etc/passwd">]><Bundle xmlns="http://hl7.org/fhir"><id value="&a;"/></Bundle>', "400", "held"),
+    ("XML with an entity bomb", XML_TYPE,
+     b'<!DOCTYPE l [<!ENTITY a "aa"><!ENTITY b "&a;&a;&a;">]><Bundle xmlns="http://hl7.org/fhir"><id value="&b;"/></Bundle>', "400", "held"),
+    ("XML that asks for a file", XML_TYPE,
+     b'<!DOCTYPE l [<!ENTITY a SYSTEM "file:///etc/passwd">]><Bundle xmlns="http://hl7.org/fhir"><id value="&a;"/></Bundle>', "400", "held"),
     ("XML in another namespace", XML_TYPE, XML.replace(b"http://hl7.org/fhir", b"http://example.org/"), "400|415|422", "held"),
     ("truncated XML", XML_TYPE, XML[: len(XML) // 2], "400", "held"),
     ("JSON said to be XML", XML_TYPE, GOOD, "400", "held"),
@@ -289,7 +292,8 @@ FHIR: list[tuple[str, str, bytes, str, str]] = [
     ("wrong unit", JSON_TYPE, changed(f"entry.{HB_AT}.resource.valueQuantity.code", "kg"), "200", "held"),
     ("impossible value", JSON_TYPE, changed(f"entry.{HB_AT}.resource.valueQuantity.value", 999), "200", "held"),
     ("a value where a quantity is due", JSON_TYPE, changed(f"entry.{HB_AT}.resource.valueQuantity", "7.4"), "200|400|422", "held"),
-    ("swapped code systems", JSON_TYPE, changed(f"entry.{DUE_AT}.resource.code.coding.0", {"system": "http://snomed.info/sct", "code": "11778-8"}), "200", "held"),
+    ("swapped code systems", JSON_TYPE,
+     changed(f"entry.{DUE_AT}.resource.code.coding.0", {"system": "http://snomed.info/sct", "code": "11778-8"}), "200", "held"),
     ("unknown code", JSON_TYPE, changed(f"entry.{HB_AT}.resource.code.coding.0", {"system": "http://loinc.org", "code": "99999-9"}), "200", "held"),
     ("an observation about nobody", JSON_TYPE, changed(f"entry.{HB_AT}.resource.subject", {"reference": "Patient/nobody"}), "200|400|422", "held"),
     ("a list where an object is due", JSON_TYPE, changed(f"entry.{PATIENT_AT}.resource.name", "Geheimnaam"), "200|400|422", "held|recorded"),

@@ -148,7 +148,8 @@ def test_the_vault_gives_back_the_number_and_no_one_else_has_it(bench: Bench) ->
 
 
 def test_batches_of_any_size_and_order_give_the_same_views(tmp_path_factory: pytest.TempPathFactory) -> None:
-    messages = [oru(NOOR), oru(NOOR, hb="6.6", status="C", at="20261124113000"), oru(SAMIRA, hb="7.1", order="LAB-2"), oru(NOOR, hb="7.0", order="LAB-3", control="M9")]
+    messages = [oru(NOOR), oru(NOOR, hb="6.6", status="C", at="20261124113000"),
+                oru(SAMIRA, hb="7.1", order="LAB-2"), oru(NOOR, hb="7.0", order="LAB-3", control="M9")]
     shown = set()
     for turn in range(4):
         from hub.settings import Settings
