@@ -23,6 +23,8 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._mine = threading.local()
+        self._kept: set[Connection] = set()
+        self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -51,19 +53,41 @@ class Database:
         connection: Connection | None = getattr(self._mine, "connection", None)
         if connection is None or connection.closed:
             connection = self._mine.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            with self._lock:
+                self._kept.add(connection)
         try:
             yield connection
         except BaseException:
             # It may be broken (a server that went away): the next reader in this thread opens a new one.
             self._mine.connection = None
+            with self._lock:
+                self._kept.discard(connection)
             with contextlib.suppress(Exception):
                 connection.invalidate()
             with contextlib.suppress(Exception):
                 connection.close()
             raise
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read transaction in which every statement sees the same state."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.exec_driver_sql("BEGIN" if self.is_sqlite else "SELECT 1")
+            try:
+                yield connection
+            finally:
+                if self.is_sqlite:
+                    connection.exec_driver_sql("ROLLBACK")
+
     def close(self) -> None:
-        """Give back every connection."""
+        """Give back every connection, those kept for threads too."""
+        with self._lock:
+            kept, self._kept = self._kept, set()
+        for connection in kept:
+            with contextlib.suppress(Exception):
+                connection.close()
         self.engine.dispose()
 
 

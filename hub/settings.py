@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     mllp_certfile: str = ""
     mllp_keyfile: str = ""
     public_url: str = ""
+    help_line: str = ""
     demo: bool = False
     simulators: bool = True
     backlog_limit: int = 20_000

@@ -37,7 +37,7 @@ def build_web(settings: Settings, stores: Stores, access: wiring.Access, changes
     redirect = settings.base_url + "/inloggen/terug"
     demo = DemoProvider(wiring.demo_issuer(settings, settings.base_url), redirect) if settings.demo else None
     return create_web(site, sessions, OidcLogin(_provider(settings, redirect), wiring.pseudonym_key(stores)), base_url=settings.base_url, demo=demo,
-                      now=wiring.now, stopping=stopping)
+                      help_line=settings.help_line, now=wiring.now, stopping=stopping)
 
 
 def _provider(settings: Settings, redirect: str) -> Provider:

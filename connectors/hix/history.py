@@ -37,10 +37,11 @@ def add_allergy(reading: Reading, al1: Segment) -> None:
     paths["code"] = al1.path(3)
     _translated(reading, resource, paths, al1, 2, "category", ALLERGY_CATEGORIES)
     _translated(reading, resource, paths, al1, 4, "criticality", CRITICALITIES)
-    reactions = [t for r in reading.words.repetitions(al1.take(5)) if (t := reading.words.part(r, 1))]
+    reactions = [t for r in reading.words.repetitions(al1.raw(5)) if (t := reading.words.part(r, 1))]
     if reactions:
         resource["reaction"] = [{"manifestation": [{"text": text} for text in reactions]}]
         paths["reaction.0.manifestation"] = al1.path(5)
+        al1.take(5)
     since = moment_in(reading, al1, 6)
     if since:
         resource["recordedDate"] = since.fhir

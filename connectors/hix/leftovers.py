@@ -71,6 +71,11 @@ _ELSEWHERE: Final[dict[str, dict[str, dict[int, str]]]] = {
 }
 
 
+def is_ignored(name: str, number: int) -> bool:
+    """Whether a rule ignores a field in every message."""
+    return number in _IGNORED.get(name, {})
+
+
 class Segment:
     """One segment while it is mapped. `number` counts segments of its name from 1; `used` has bit n set when field n became something.
 

@@ -53,8 +53,8 @@ class HixMapping:
         event = _event(message.header)
         reading = reading_of(message, facts)
         if event in MERGES:
-            return _merge(reading)
-        pid = read_woman(reading)
+            return _merge(reading, body)
+        pid = read_woman(reading, body)
         if event == "R01":
             add_results(reading)
             return reading.mapped("result")
@@ -113,11 +113,11 @@ def _number_in(path: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _merge(reading: Reading) -> Mapped:
+def _merge(reading: Reading, body: bytes) -> Mapped:
     """Two numbers turn out to be one woman (A40 and its like): a person decides on that, so the whole event waits."""
     with suppress(Invalid):
         # Some of these events name both of them in a PID each; then it is nobody's yet.
-        read_woman(reading)
+        read_woman(reading, body)
     for segment in reading.segments:
         segment.rest = "" if segment.name == "MSH" else "waits-with-part"
     reading.refused.append(Left("MSH-9", "joining two records of a woman waits for a person to decide", "merge-not-yet"))

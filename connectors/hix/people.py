@@ -8,12 +8,13 @@ What is lost: ages and validity of names and addresses, check digits, and the co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.contract import Fact, Person
+from connectors.contract import Fact, Left, Person
 from connectors.hix.codes import BSN_AUTHORITIES, BSN_TYPES, GENDERS, OWN_NUMBERS, RELATIONS
-from connectors.hix.leftovers import Segment
+from connectors.hix.leftovers import Segment, is_ignored
 from connectors.hix.reading import WOMAN, Reading, concept_text, moment_in, system_uri
 from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import BSN_SYSTEM, Bsn
@@ -23,8 +24,8 @@ _NAME_PARTS: Final = ("own-prefix", "own-name", "partner-prefix", "partner-name"
 _MASKED: Final = "masked"
 
 
-def read_woman(reading: Reading) -> Segment:
-    """Put the one woman of the message in `people` and give her PID.
+def read_woman(reading: Reading, body: bytes) -> Segment:
+    """Put the one woman of the message in `people` and give her PID; `body` are the bytes of the message.
 
     Raises `Invalid`: no PID (no-person), none of her numbers (no-identifier), two persons (two-persons), a BSN that does not pass the
     eleven-test (bsn-check).
@@ -40,7 +41,22 @@ def read_woman(reading: Reading) -> Segment:
     if not bsns and not owns:
         raise Invalid("PID-3 holds no number by which the woman can be known", path=segments[0].path(3), code="no-identifier")
     reading.people.append(Person(WOMAN, "woman", next(iter(bsns), None), read[0][1][0] if read[0][1] else ()))
+    for bsn in bsns:
+        _set_apart_misplaced(reading, bsn, body)
     return segments[0]
+
+
+def _set_apart_misplaced(reading: Reading, bsn: Bsn, body: bytes) -> None:
+    """Take her BSN out of every field where it does not belong (a note, a name), so that it cannot come into a resource."""
+    in_place = sum(s.raw(3).count(bsn.reveal()) for s in reading.segments if s.name == "PID")
+    if body.count(bsn.reveal().encode()) <= in_place:
+        return
+    alone = re.compile(rf"(?<![0-9]){bsn.reveal()}(?![0-9])")
+    for segment in reading.segments:
+        for number, raw in enumerate(segment.fields):
+            if number and not is_ignored(segment.name, number) and (segment.name, number) != ("PID", 3) and alone.search(raw):
+                segment.fields = [*segment.fields[:number], "", *segment.fields[number + 1:]]
+                reading.refused.append(Left(segment.path(number), "a BSN stands where it does not belong", "bsn-misplaced"))
 
 
 def _numbers(reading: Reading, pid: Segment) -> tuple[list[Bsn], list[tuple[str, str]]]:
@@ -261,12 +277,12 @@ def add_related(reading: Reading, nk1: Segment) -> None:
     if not names:
         raise Invalid("NK1-2 holds no name", path=nk1.path(2), code="field-missing")
     _put(resource, paths, nk1, 2, "name", names)
-    relation = reading.words.part(nk1.raw(3), 1).upper()
-    if nk1.raw(3):
+    relation, said = reading.words.part(nk1.raw(3), 1).upper(), concept_text(reading, nk1.raw(3))
+    if said:
         code, display = RELATIONS.get(relation, ("", ""))
         system = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
         coding = {"coding": [{"system": system, "code": code, "display": display}]} if code else {}
-        _put(resource, paths, nk1, 3, "relationship", [{**coding, "text": concept_text(reading, nk1.raw(3))}])
+        _put(resource, paths, nk1, 3, "relationship", [{**coding, "text": said}])
     _put(resource, paths, nk1, 4, "address", _addresses(reading, nk1.raw(4)))
     _put(resource, paths, nk1, 5, "telecom", _telecoms(reading, nk1.raw(5), "home"))
     # NK1 has no number of its own that stays: the relation and the name know the person again (an identity is only stored as a digest).

@@ -69,12 +69,12 @@ def reading_of(message: Message, known: Facts) -> Reading:
 
 def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
     """The moment in a field, None when the field is empty. Raises `Invalid` with the path when there is no such moment."""
-    raw = segment.take(number)
-    if not raw:
+    stamp = reading.words.part(segment.raw(number), 1)
+    if not stamp:
         return None
-    stamp = reading.words.part(raw, 1)
+    segment.used |= 1 << number
     try:
-        return moment(stamp) if stamp else None
+        return moment(stamp)
     except Invalid as refusal:
         raise Invalid(refusal.public, path=segment.path(number), code=refusal.code) from None
 

@@ -420,9 +420,10 @@ def _add_method(reading: Reading, result: Result, resource: dict[str, Any]) -> N
 def _add_notes(reading: Reading, notes: list[Segment], resource: dict[str, Any], paths: dict[str, str]) -> None:
     found: list[dict[str, str]] = []
     for segment in notes:
-        lines = [reading.words.text(r) for r in reading.words.repetitions(segment.take(3))]
+        lines = [reading.words.text(r) for r in reading.words.repetitions(segment.raw(3))]
         if text := "\n".join(filter(None, lines)):
             paths[f"note.{len(found)}.text"] = segment.path(3)
+            segment.take(3)
             found.append({"text": text})
     if found:
         resource["note"] = found

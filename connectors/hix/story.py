@@ -119,7 +119,7 @@ def noor(today: date) -> list[bytes]:
     begun = _at(today, -1, 9)
     allergy = "AL1|1|DA|764146007^Penicilline^SCT|SV|huiduitslag"
     partner = "NK1|1|Verhoeven&&Verhoeven^Daan|DOM^Partner^HL70063||0687654321^PRN^CP"
-    more = (partner, *pregnant(today, 120), allergy)
+    more = (partner, *pregnant(today, 180), allergy)
     admitted = adt("A01", NOOR, "RIJ-N1", _at(today, -1, 9, 5), visit="V500019", begun=begun, more=more)
     updated = adt("A08", NOOR, "RIJ-N2", _at(today, -1, 9, 20), visit="V500019", begun=begun, more=more)
     taken, sys_dia = _at(today, -1, 9, 30), pressure(118, 76)
@@ -135,10 +135,10 @@ def noor_corrected(today: date) -> bytes:
 
 
 def noor_differs(today: date) -> bytes:
-    """An ultrasound that says another due date and number of pregnancies than the midwife does."""
-    due = (today + timedelta(days=147)).strftime("%Y%m%d") + "000000"
+    """An ultrasound that says another due date than the midwife does: three days later."""
+    due = (today + timedelta(days=87)).strftime("%Y%m%d") + "000000"
     results = (
-        Result("GRAVIDA", "NM", "2"), Result("PARITY", "NM", "0"), Result("DUE_DATE", "TS", due), Result("GESTATIONAL_AGE", "ST", "19w0d"),
+        Result("GRAVIDA", "NM", "2"), Result("PARITY", "NM", "1"), Result("DUE_DATE", "TS", due), Result("GESTATIONAL_AGE", "ST", "27w4d"),
     )
     return oru(NOOR, "RIJ-N5", _at(today, -1, 17), order="E800019", taken=_at(today, -1, 11), results=results)
 

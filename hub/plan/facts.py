@@ -108,9 +108,8 @@ def _words(kind: str, version: Version) -> str:
     item = version.item
     if version.concept == "encounter":
         return str(item.get("text") or item.get("reason") or _STAYS.get(item.get("class", ""), "Contact"))
-    text = item_text(kind, version.concept, item)
-    if not text and kind == "presence":
-        text = "ja"
+    # That it is there is all that a presence says; the source's own word for it may be in any language.
+    text = "ja" if kind == "presence" else item_text(kind, version.concept, item)
     if not text:
         return ""
     dosage = f", {item['dosage']}" if item.get("dosage") else ""

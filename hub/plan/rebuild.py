@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import bindparam, text
 
 from fhir_profiles.codes import CARE_TEAM, FRONT
 from fhir_profiles.errors import Conflict
@@ -165,7 +165,7 @@ def _add(total: _Built, built: _Built) -> None:
 def _build(database: Database, keyring: Keyring, women: list[str], *, check: bool) -> _Built:
     """Fold some women from nothing and compare them with their running rows, in one snapshot."""
     secret, built = keyring.secret("views"), _Built(len(women))
-    with _snapshot(database) as tx:
+    with database.snapshot() as tx:
         running = store.generation_seen(tx)
         history = tx.execute(_HISTORY, {"keys": women}).all()
         etags = store.etags(tx, running, women)
@@ -186,20 +186,6 @@ def _build(database: Database, keyring: Keyring, women: list[str], *, check: boo
             built.rows += [sealed_row(keyring, secret, *key, plain, events) for key, (plain, events) in rows.items()]
             built.relations += shown
     return built
-
-
-@contextlib.contextmanager
-def _snapshot(database: Database) -> Iterator[Connection]:
-    """A read transaction in which every query sees the same state."""
-    with database.read() as connection:
-        if database.is_sqlite:
-            connection.exec_driver_sql("BEGIN")
-            try:
-                yield connection
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
-        else:
-            yield connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _by_woman(history: Sequence[Any]) -> Iterator[tuple[str, list[Record]]]:

@@ -83,9 +83,11 @@ def team(facts: Iterable[Fact], known: Directory) -> tuple[Carer, ...]:
 
 
 def _without_doubles(carers: list[Carer]) -> list[Carer]:
-    """Who coordinates is listed once, also when a team lists the same person with another role."""
+    """Who coordinates is listed once, also when a team lists the same person with another role; an organisation is no person as well."""
     leads = {carer.name for carer in carers if carer.coordinator}
-    return [carer for carer in carers if carer.coordinator or carer.name not in leads]
+    organisations = {carer.name for carer in carers if carer.role_nl in _KINDS.values() or carer.role_nl == "Organisatie"}
+    return [carer for carer in carers
+            if carer.coordinator or (carer.name not in leads and not (carer.role_nl == "Zorgverlener" and carer.name in organisations))]
 
 
 def _one_coordinator(carers: Iterable[Carer]) -> list[Carer]:

@@ -12,6 +12,7 @@ from connectors.formats import hl7v2
 from connectors.formats.hl7v2 import parse, peek
 from connectors.formats.hl7v2_time import moment
 from fhir_profiles.errors import BirthCareError, Invalid, TooLarge, Unsupported
+from hub.log.received import MAX_MESSAGE
 
 MSH = "MSH|^~\\&|HIX|RIJNOEVER|HUB|GZ|20261120141500||ADT^A01^ADT_A01|C1|P|2.5.1"
 
@@ -126,7 +127,7 @@ BAD: list[tuple[str, bytes, type[BirthCareError], str]] = [
     ("too many components", f"{MSH}\rPID|1||{'^' * 2_000}\r".encode(), TooLarge, "too-many-components"),
     ("too many subcomponents", f"{MSH}\rPID|1||{'&' * 2_000}\r".encode(), TooLarge, "too-many-subcomponents"),
     ("too many fields", f"{MSH}\rPID{'|' * 2_000}\r".encode(), TooLarge, "too-many-fields"),
-    ("more than 20 MB", MSH.encode() + b"\rNTE|1||" + b"x" * hl7v2.MAX_MESSAGE, TooLarge, "too-large"),
+    ("more than 20 MB", MSH.encode() + b"\rNTE|1||" + b"x" * MAX_MESSAGE, TooLarge, "too-large"),
 ]
 
 
@@ -138,7 +139,7 @@ def test_what_is_no_message_is_refused_with_a_code(body: bytes, kind: type[Birth
 
 
 def test_a_field_of_nearly_20_mb_is_read() -> None:
-    size = hl7v2.MAX_MESSAGE - 200
+    size = MAX_MESSAGE - 200
     assert len(parse(MSH.encode() + b"\rOBX|1|ED|X||" + b"A" * size + b"\r").segments[1][5]) == size
 
 

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -75,7 +76,9 @@ def send(hub: RunningHub, messages: list[bytes]) -> list[Ack]:
         async with MllpClient(HOST, hub.mllp_port) as client:
             return [await client.send(message) for message in messages]
 
-    return asyncio.run(asyncio.wait_for(body(), 60))
+    # On a thread of its own: a test with a browser has a loop running already.
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, asyncio.wait_for(body(), 60)).result()
 
 
 def control_ids(messages: list[bytes]) -> list[str]:

@@ -19,6 +19,7 @@ import httpx2
 import orjson
 import pytest
 
+from connectors.epic.simulator import demo as epic_demo
 from connectors.hix import story as hix
 from connectors.practice import simulator as practice
 from tests.journeys.hub_process import RunningHub, embedded, scaled
@@ -134,10 +135,10 @@ def she_sees_one_plan_out_of_three_sources(hub: RunningHub, noor: str) -> None:
             return "gecorrigeerd, was 6" in page and "116/74" in page
 
         eventually(whole, "the corrected Hb and Epic's blood pressure are in the overview")
-        assert "G/P G2" in page
-        assert f"à terme {dutch(84)}" in page
+        assert "G/P G2P1" in page
+        assert f"à terme {dutch(midwife_expects(practice.NOOR))}" in page
         assert re.search(r"Hb 6(,0)? mmol/L 6,6 mmol/L Rijnoever · \d\d-\d\d 09:30 gecorrigeerd, was 6(,0)? mmol/L", page)
-        assert "7,4 mmol/L De Lepelaar" in page
+        assert re.search(r"7,4 mmol/L De Lepelaar", page)
         assert "Marit Jansen coördineert" in page
         assert "118/76 mmHg Rijnoever" in page
         assert "116/74 mmHg Oostzoom" in page
@@ -151,8 +152,12 @@ def what_two_sources_disagree_on_stands_side_by_side(hub: RunningHub, samira: st
     with browser(hub, "marit") as marit:
         page = words(marit.get(f"/zorg/plan/{samira}").text)
     assert "À terme datum 2 bronnen oneens" in page
-    assert re.search(rf"{dutch(64)} Oostzoom( · [\d: -]+)? {dutch(61)} De Lepelaar", page)
-    assert f"Plan rekent met {dutch(61)}" in page
+    midwife, hospital = dutch(midwife_expects(practice.SAMIRA)), dutch(oostzoom_expects())
+    assert midwife != hospital
+    assert re.search(rf"{hospital} Oostzoom · .{{5,30}} {midwife} De Lepelaar · ", page)
+    assert f"Plan rekent met {midwife}" in page
+    # Her twins keep the numbers that the hospital gave them.
+    assert re.search(r"kind 1 142 /min Rijnoever", page) and re.search(r"kind 2 151 /min Rijnoever", page)
 
 
 def a_program_reads_the_same_with_source_and_time(hub: RunningHub, noor: str) -> None:
@@ -169,7 +174,7 @@ def a_program_reads_the_same_with_source_and_time(hub: RunningHub, noor: str) ->
         hospital = [one for one in haemoglobin if one["performer"][0]["identifier"]["value"] == RIJNOEVER]
         assert sorted((one["valueQuantity"]["value"], one["status"]) for one in hospital) == [(6.6, "corrected")]
         due = {one["performer"][0]["identifier"]["value"]: one["valueDateTime"] for one in seen if has_code(one, "due-date")}
-        assert due == {LEPELAAR: day(84), RIJNOEVER: day(147)}
+        assert due == {LEPELAAR: midwife_expects(practice.NOOR), RIJNOEVER: rijnoever_expects()}
         plan = fhir.get("/CarePlan", params={"patient": noor}).json()["entry"][0]["resource"]
         team = next(one for one in plan["contained"] if one["resourceType"] == "CareTeam")["participant"]
         coordinator = [one for one in team if any(role.get("text") == "coördinerend zorgverlener" for role in one["role"])]
@@ -194,7 +199,8 @@ def the_maternity_nurse_is_refused(hub: RunningHub, noor: str) -> None:
 def the_woman_reads_her_plan_and_sees_who_looked(hub: RunningHub) -> None:
     with browser(hub, "noor") as noor:
         plan = words(noor.get("/mijn/plan").text)
-        assert "U bent 28 weken zwanger" in plan
+        weeks = (280 - (date.fromisoformat(midwife_expects(practice.NOOR)) - TODAY).days) // 7
+        assert f"U bent {weeks} weken" in plan
         assert "Er zijn twee datums voor de bevalling" in plan
         assert "IJzer in uw bloed" in plan and "Deze uitslag is verbeterd" in plan
         saw = words(noor.get("/mijn/wie-zag").text)
@@ -307,10 +313,24 @@ def has_code(resource: dict[str, Any], name: str) -> bool:
     return any(coding == {**coding, "system": PLAN, "code": name} for coding in resource["code"]["coding"])
 
 
-def day(days: int) -> str:
-    return (TODAY + timedelta(days=days)).isoformat()
+def midwife_expects(client: practice.Client) -> str:
+    """The due date in the Bundle about her present pregnancy."""
+    found = [entry["resource"] for bundle in practice.story(TODAY)[1:3] for entry in bundle["entry"] if client.bsn in orjson.dumps(bundle).decode()]
+    return str(next(one["valueDateTime"] for one in found if "valueDateTime" in one))
 
 
-def dutch(days: int) -> str:
-    found: date = TODAY + timedelta(days=days)
-    return found.strftime("%d-%m-%Y")
+def rijnoever_expects() -> str:
+    """The due date in the hospital's ultrasound of Noor."""
+    found = re.search(rb"DUE_DATE\|[^|]*\|(\d{4})(\d\d)(\d\d)", hix.noor_differs(TODAY))
+    assert found is not None
+    return b"-".join(found.groups()).decode()
+
+
+def oostzoom_expects() -> str:
+    """The due date in Samira's dossier at the other hospital."""
+    return str(next(one["valueDateTime"] for one in epic_demo(TODAY) if "valueDateTime" in one))
+
+
+def dutch(day: str) -> str:
+    """A day as the caregiver's pages write it."""
+    return date.fromisoformat(day).strftime("%d-%m-%Y")

@@ -38,6 +38,23 @@ def test_the_bsn_stands_nowhere_but_in_the_person() -> None:
     assert patient["identifier"][0]["_value"]["extension"][0]["valueCode"] == "masked" and "value" not in patient["identifier"][0]
 
 
+@pytest.mark.parametrize(("body", "path"), [
+    (oru(obx("RHD", "pos", kind="ST"), f"NTE|1|L|bsn {NOOR} gebeld"), "NTE[1]-3"),
+    (adt("A08", f"NK1|1|{NOOR}^Test|MTH"), "NK1[1]-2"),
+    (adt("A08", pid=PID.replace("Proef&&Proef", f"Proef {NOOR}")), "PID-5"),
+    (adt("A08", f"ZZZ|1|{NOOR}"), "ZZZ[1]-2"),
+])
+def test_a_bsn_in_the_wrong_place_is_taken_out_and_told(body: bytes, path: str) -> None:
+    found = mapped(body)
+    assert (path, "bsn-misplaced") in [(left.path, left.code) for left in found.refused]
+    assert NOOR not in repr(found) and found.facts
+
+
+def test_digits_that_only_look_like_her_bsn_stay() -> None:
+    found = mapped(oru(obx("RHD", "pos", kind="ST"), f"NTE|1|L|order 1{NOOR}"))
+    assert found.refused == () and found.facts[0].resource["note"] == [{"text": f"order 1{NOOR}"}]
+
+
 WHOLE: list[tuple[str, bytes, type[Refused], str, str]] = [
     ("a BSN that fails the eleven-test", adt("A08", pid=pid(f"{WRONG_BSN}^^^NLMINBIZA^NNNLD")), Invalid, "bsn-check", "PID-3"),
     ("a BSN of letters", adt("A08", pid=pid("ABC^^^NLMINBIZA^NNNLD")), Invalid, "bsn-check", "PID-3"),
