@@ -71,11 +71,14 @@ class Consents:
         """She takes her yes back; returns the id of the event. No decision after this commit goes by the old answer."""
         return self._change(WITHDRAWN, NO, subject, ura, by, proof)
 
-    def of(self, subject: str, ura: str, tx: Connection) -> tuple[str, str]:
+    def of(self, subject: str, ura: str, tx: Connection | None = None) -> tuple[str, str]:
         """Her present answer about one organisation (yes, no or unknown) and the id of the event that gave it ("" when unknown)."""
         # Straight to the driver: this is asked at every read, and building the statement would cost more than the answer.
-        row = tx.exec_driver_sql(_ASK if tx.dialect.name == "sqlite" else _ASK.replace("?", "%s"), (subject, ura)).first()
-        return (row[0], row[1]) if row else (UNKNOWN, "")
+        if tx is None:
+            rows = self._database.fetch(_ASK, (subject, ura))
+        else:
+            rows = [tuple(row) for row in tx.exec_driver_sql(_ASK if tx.dialect.name == "sqlite" else _ASK.replace("?", "%s"), (subject, ura))]
+        return (rows[0][0], rows[0][1]) if rows else (UNKNOWN, "")
 
     def about(self, ura: str, tx: Connection) -> dict[str, tuple[str, str]]:
         """The present answer and its event of every woman who said something about one organisation, by pseudonym."""

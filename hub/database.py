@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
@@ -52,6 +53,7 @@ class Database:
         """
         connection: Connection | None = getattr(self._mine, "connection", None)
         if connection is None or connection.closed:
+            self._mine.driver = None
             connection = self._mine.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             with self._lock:
                 self._kept.add(connection)
@@ -59,7 +61,7 @@ class Database:
             yield connection
         except BaseException:
             # It may be broken (a server that went away): the next reader in this thread opens a new one.
-            self._mine.connection = None
+            self._mine.connection = self._mine.driver = None
             with self._lock:
                 self._kept.discard(connection)
             with contextlib.suppress(Exception):
@@ -67,6 +69,24 @@ class Database:
             with contextlib.suppress(Exception):
                 connection.close()
             raise
+
+    def fetch(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """All rows of one query with `?` places, as they stand now. Straight to the driver, on a connection kept for this thread.
+
+        For the few queries that every look at a plan asks: SQLAlchemy's layers would cost more than the answers.
+        """
+        driver: Any = getattr(self._mine, "driver", None)
+        if driver is None:
+            with self.read() as connection:
+                driver = self._mine.driver = connection.connection.driver_connection
+        try:
+            rows: list[tuple[Any, ...]] = driver.execute(sql if self.is_sqlite else sql.replace("?", "%s"), values).fetchall()
+        except Exception as error:
+            self._mine.driver = None
+            with contextlib.suppress(Exception), self.read():
+                raise error  # the connection may be broken: let it go as a reader would
+            raise
+        return rows
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Connection]:

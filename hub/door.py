@@ -53,7 +53,7 @@ class Related:
 class Relations(Protocol):
     """Treatment relations (behandelrelaties) as the sources say them."""
 
-    def of(self, tx: Connection, subject: str, episode: str, ura: str) -> tuple[str, str]:
+    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
         """The relation of an organisation with one pregnancy (none, dossier or encounter) and the evidence for it ("" for none)."""
 
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
@@ -188,8 +188,7 @@ class Door:
         try:
             if not ask.episode:
                 ask = replace(ask, episode=next(iter(self.plans.episodes(ask.subject)), ""))
-            with self.database.read() as tx:
-                return ask, self._known(ask, tx), self.plans.version(ask.subject)
+            return ask, self._known(ask), self.plans.version(ask.subject)
         except Exception as error:
             log.error("facts_not_learned", error_type=type(error).__name__)
             return ask, _UNKNOWN, ""
@@ -199,11 +198,11 @@ class Door:
             raise Invalid("this is not a pseudonym", code="not-a-pseudonym")
         return self.clock().astimezone(UTC).isoformat(timespec="microseconds")
 
-    def _known(self, ask: Ask, tx: Connection) -> Known:
+    def _known(self, ask: Ask) -> Known:
         if ask.asker.role not in CAREGIVERS or not ask.asker.ura or not ask.subject:
             return _NOBODY_ASKED
-        relation, evidence = self.relations.of(tx, ask.subject, ask.episode, ask.asker.ura)
-        consent, event = self.consents.of(ask.subject, ask.asker.ura, tx)
+        relation, evidence = self.relations.of(ask.subject, ask.episode, ask.asker.ura)
+        consent, event = self.consents.of(ask.subject, ask.asker.ura)
         return Known(relation, consent, event, evidence)
 
     def _learn_all(self, ask: Ask) -> list[tuple[Related, Known]] | None:

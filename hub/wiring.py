@@ -93,9 +93,9 @@ class TreatmentRelations:
 
     reader: PlanReader
 
-    def of(self, tx: Connection, subject: str, episode: str, ura: str) -> tuple[str, str]:
+    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
         """The relation of an organisation with one pregnancy, and the evidence."""
-        return self.reader.relation(tx, subject, episode, ura, _today())
+        return self.reader.relation(None, subject, episode, ura, _today())
 
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
         """Every pregnancy with which an organisation has a relation now."""

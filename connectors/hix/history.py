@@ -66,8 +66,8 @@ def _names_of(code: dict[str, Any]) -> tuple[str, ...]:
     return tuple(f"{c['system']}|{c['code']}" for c in codings) if codings else (str(code["text"]).lower(),)
 
 
-def add_condition(reading: Reading, dg1: Segment) -> str:
-    """One diagnosis; gives the local name of the dossier that it opens, "" when it opens none.
+def add_condition(reading: Reading, dg1: Segment) -> None:
+    """One diagnosis, and the dossier that it opens when it says that she is pregnant.
 
     Raises `Invalid` when it does not say what, or a code stands in the wrong system.
     """
@@ -84,10 +84,10 @@ def add_condition(reading: Reading, dg1: Segment) -> str:
         raise Invalid("the code belongs to another code system than the one that is named", path=dg1.path(3), code="code-swapped")
     concept = codes.concept_in(codings)
     name = concept.name if concept is not None and concept.kind == "presence" else "problem"
-    return _condition(reading, dg1, code, name)
+    _add(reading, dg1, code, name)
 
 
-def _condition(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) -> str:
+def _add(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) -> None:
     paths = {"code": dg1.path(3 if dg1.take(3) else 4), "code.text": dg1.path(4 if dg1.take(4) else 3)}
     onset = moment_in(reading, dg1, 5)
     withdrawn = reading.words.part(dg1.raw(21), 1).upper() == "D"
@@ -109,7 +109,6 @@ def _condition(reading: Reading, dg1: Segment, code: dict[str, Any], name: str) 
     dossier = "" if name != "pregnancy" or withdrawn else _open_dossier(reading, dg1, identity, onset.day if onset else "", local)
     reading.facts.append(Fact(resource, WOMAN, identity, reading.version, name, effective=onset.fhir if onset else "", dossier=dossier,
                               local=local, paths=paths, withdrawn=withdrawn))
-    return dossier
 
 
 def _open_dossier(reading: Reading, dg1: Segment, identity: tuple[str, ...], started: str, diagnosis: str) -> str:

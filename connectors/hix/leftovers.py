@@ -19,6 +19,7 @@ RULES: Final = {
     "order-logistics": "how a test was ordered and handled, not its outcome",
     "told-by-results": "the name of the order; each result carries its own",
     "told-by-adt": "her own data and her visits are taken from the ADT messages that are about them",
+    "repeated": "another segment of the message says the same",
     "said-twice": "another field of the segment says the same",
     "administration": "administration of the hospital (insurance, billing, bed types)",
     "not-needed": "personal data that the plan does not need (GDPR article 5: religion, race, nationality, civil number fields)",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from connectors.contract import Facts, Left, Mapped
+from connectors.contract import Fact, Facts, Left, Mapped
 from connectors.formats import hl7v2
 from connectors.hix.codes import EVENTS, MERGES
 from connectors.hix.history import add_allergy, add_condition
@@ -26,6 +26,7 @@ from fhir_profiles.errors import Invalid, Refused, Unsupported
 
 _BSN_NEARBY: Final = re.compile(rb"[|~](\d{8,9})\^[^|~\r\n]{0,80}?(?:NNNLD|NLMINBIZA)", re.IGNORECASE)
 _PID_LENGTH: Final = 2_000
+_BY_SEGMENT: Final[dict[str, Callable[[Reading, Segment], None]]] = {"DG1": add_condition, "AL1": add_allergy, "NK1": add_related}
 
 
 class HixMapping:
@@ -73,28 +74,35 @@ def _event(header: hl7v2.Header) -> str:
 
 def _adt(reading: Reading, pid: Segment, event: str) -> Mapped:
     add_patient(reading, pid)
-    dossiers: list[str] = []
+    said: dict[tuple[str, ...], Fact] = {}
     for segment in reading.segments:
-        if segment.name == "DG1":
-            _or_wait(reading, segment, lambda r, s: dossiers.append(add_condition(r, s)))
-        elif segment.name == "AL1":
-            _or_wait(reading, segment, add_allergy)
-        elif segment.name == "NK1":
-            _or_wait(reading, segment, add_related)
+        if segment.name in _BY_SEGMENT:
+            _or_wait(reading, segment, _BY_SEGMENT[segment.name], said)
     status = EVENTS[event]
     if status:
-        opened = [d for d in dossiers if d]
-        _visit(reading, status, opened[0] if len(opened) == 1 else "")
+        _visit(reading, status, reading.dossiers[0].local if len(reading.dossiers) == 1 else "")
     add_results(reading)
     return reading.mapped("visit" if status else "person")
 
 
-def _or_wait(reading: Reading, segment: Segment, add: Callable[[Reading, Segment], object]) -> None:
-    """Map one segment, or let it wait by itself."""
+def _or_wait(reading: Reading, segment: Segment, add: Callable[[Reading, Segment], object], said: dict[tuple[str, ...], Fact]) -> None:
+    """Map one segment, or let it wait by itself; `said` are the facts of the segments before it, which it may only repeat."""
+    facts, dossiers = len(reading.facts), len(reading.dossiers)
     try:
         add(reading, segment)
     except Refused as refusal:
         reading.refuse(segment, _number_in(refusal.path), refusal)
+        return
+    new = {(fact.concept, *fact.identity): fact for fact in reading.facts[facts:]}
+    if said.keys() & new.keys():
+        # Two in one message would become versions of one another.
+        del reading.facts[facts:], reading.dossiers[dossiers:]
+        if all(key in said and said[key].resource == fact.resource for key, fact in new.items()):
+            segment.used, segment.rest = 0, "repeated"
+        else:
+            reading.refuse(segment, 3, Invalid("another segment of the message says something else of the same", code="said-differently"))
+    else:
+        said.update(new)
 
 
 def _visit(reading: Reading, status: str, dossier: str) -> None:

@@ -162,7 +162,7 @@ def _result(reading: Reading, order: Order, obx: Segment, notes: list[Segment], 
         obx.rest = "withdrawn" if withdrawn else "no-value"
     absent = "" if value is not None or withdrawn else ABSENT_BECAUSE.get(given, "unknown")
     if absent:
-        paths["dataAbsentReason"] = obx.paths[11]
+        paths.setdefault("dataAbsentReason", obx.paths[11])
     return Result(obx, notes, concept, code, status, value, absent, effective, sub, paths)
 
 

@@ -1,7 +1,8 @@
 """What the plan keeps of an R4 resource: a small dictionary a kind, absent keys where the source said nothing.
 
 Every item has `status` when the resource has one. The rest, by kind:
-- values (Observation): `number`, `unit`, `text`, `code`, `parts` [[concept, number, unit], …], `absent` (dataAbsentReason), `path`
+- values (Observation): `number`, `unit`, `text`, `code`, `parts` [[concept, number, unit], …], `absent` (dataAbsentReason), `path`,
+  `fetus` (the number that the source gave the fetus it is about)
 - things (Condition, AllergyIntolerance, Medication…, Procedure): `text`, `code`, `inactive` (when over or refuted), `start`, `end`
 - people and organisations: `id`, `name`, `given`, `birth`, `ura`, `phone`, `type`
 - dossiers, teams, contacts: `start`, `end`, `org` (a reference), `manager`, `members`
@@ -10,6 +11,7 @@ A reference is `[id, ura or number, display]`, each "" when absent. Pure; odd sh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ _VALUE_PATHS: Final = (
     "valueQuantity.value", "valueCodeableConcept", "valueCodeableConcept.coding.0.code", "valueDateTime", "valueInteger", "valueString",
 )
 _PERIODS: Final = ("period", "effectivePeriod", "performedPeriod", "onsetPeriod")
+_FETUS: Final = re.compile(r"foetus ([1-9])")
 _INACTIVE: Final = frozenset({"inactive", "resolved", "remission", "refuted", "entered-in-error"})
 
 
@@ -60,6 +63,9 @@ def _observation(resource: Json) -> Item:
         parts = [part for component in _dicts(components) if (part := _part(component))]
         if parts:
             item["parts"] = parts
+    number = _FETUS.fullmatch(_text(site.get("text"))) if isinstance(site := resource.get("bodySite"), dict) else None
+    if number:
+        item["fetus"] = int(number[1])
     return item
 
 

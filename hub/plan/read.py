@@ -64,9 +64,8 @@ class PlanReader:
 
     def episodes(self, subject: str) -> list[str]:
         """Her pregnancies, the present one first: what runs goes before what is over, what began later before what began earlier."""
-        with self._database.read() as tx:
-            known = [row[0] for row in store.fetched(tx, _EPISODES, (subject,))]
-            relations = store.relations(tx, subject)
+        known = [row[0] for row in self._rows(_EPISODES, (subject,), None)]
+        relations = self._relations(None, subject)
 
         def rank(episode: str) -> tuple[bool, str, str]:
             mine = [r for r in relations if r.episode == episode]
@@ -107,14 +106,10 @@ class PlanReader:
     def _relations(self, tx: Connection | None, subject: str) -> list[Relation]:
         if tx is not None:
             return store.relations(tx, subject)
-        with self._database.read() as own:
-            return store.relations(own, subject)
+        return [Relation(*row) for row in self._database.fetch(store.OF_WOMAN, (subject,))]
 
     def _rows(self, sql: str, values: tuple[str, ...], tx: Connection | None) -> list[tuple[Any, ...]]:
-        if tx is not None:
-            return store.fetched(tx, sql, values)
-        with self._database.read() as own:
-            return store.fetched(own, sql, values)
+        return self._database.fetch(sql, values) if tx is None else store.fetched(tx, sql, values)
 
     def _open(self, subject: str, episode: str, leaf: str, body: bytes) -> bytes:
         try:

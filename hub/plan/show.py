@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import count
 from typing import Final
 
 from fhir_profiles.codes import BY_NAME
@@ -75,13 +76,17 @@ def _key(fact: Fact) -> _Key:
 
 
 def _children(kept: Iterable[Fact]) -> dict[str, int]:
-    """Fetus or child → its number in this plan, in the order in which anything was first known of it."""
+    """Fetus or child → its number in this plan: the one that its source gave, else the next free one, by when anything was first known of it."""
     first: dict[str, tuple[str, str]] = {}
+    given: dict[str, int] = {}
     for fact in kept:
         about = fact.newest.about
         if about:
             first[about] = min(first.get(about, ("~", about)), (sortable(fact.when), about))
-    return {about: number for number, about in enumerate(sorted(first, key=lambda about: first[about]), start=1)}
+            if number := fact.item.get("fetus"):
+                given[about] = min(given.get(about, number), number)
+    free = (number for number in count(1) if number not in given.values())
+    return {about: given.get(about) or next(free) for about in sorted(first, key=lambda about: first[about])}
 
 
 def _line(key: _Key, group: list[Fact], children: Mapping[str, int]) -> Line | None:

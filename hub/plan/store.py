@@ -141,7 +141,7 @@ def save_relations(tx: Connection, number: int, subject: str, relations: Sequenc
         tx.execute(_SAVE_RELATION, rows)
 
 
-_OF_WOMAN: Final = (
+OF_WOMAN: Final = (
     'SELECT subject, episode, ura, kind, since, "until" FROM relation'
     " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
     " AND subject = ? ORDER BY episode, ura"
@@ -155,7 +155,7 @@ _OF_ORGANISATION: Final = (
 
 def relations(tx: Connection, subject: str) -> list[Relation]:
     """A woman's treatment relations in the generation in use."""
-    return [Relation(*row) for row in fetched(tx, _OF_WOMAN, (subject,))]
+    return [Relation(*row) for row in fetched(tx, OF_WOMAN, (subject,))]
 
 
 def relations_of(tx: Connection, ura: str) -> list[Relation]:

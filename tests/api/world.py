@@ -77,11 +77,11 @@ class Relations:
 
     reader: PlanReader
 
-    def of(self, tx: Connection, subject: str, episode: str, ura: str) -> tuple[str, str]:
-        return self.reader.relation(tx, subject, episode, ura, CLOCK.date())
+    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
+        return self.reader.relation(None, subject, episode, ura, CLOCK.date())
 
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
-        return [Related(s, e, *self.of(tx, s, e, ura)) for s, e in self.reader.clients(ura, CLOCK.date(), tx)]
+        return [Related(s, e, *self.of(s, e, ura)) for s, e in self.reader.clients(ura, CLOCK.date(), tx)]
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class MemoryRelations:
     rows: list[tuple[str, str, str, str]] = field(default_factory=lambda: [
         (NOOR, PREGNANCY, LEPELAAR, "dossier"), (SAMIRA, PREGNANCY, LEPELAAR, "dossier"), (NOOR, PREGNANCY, RIJNOEVER, "encounter")])
 
-    def of(self, tx: Connection, subject: str, episode: str, ura: str) -> tuple[str, str]:
+    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
         return next(((kind, "evidence-1") for s, e, u, kind in self.rows if (s, e, u) == (subject, episode, ura)), ("none", ""))
 
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:

@@ -48,11 +48,11 @@ class Views:
     def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> SectionBytes:
         return self.reader.sections(subject, episode, names)
 
-    def of(self, tx: Connection, subject: str, episode: str, ura: str) -> tuple[str, str]:
-        return self.reader.relation(tx, subject, episode, ura, date(2026, 6, 1))
+    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
+        return self.reader.relation(None, subject, episode, ura, date(2026, 6, 1))
 
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
-        return [Related(s, e, *self.of(tx, s, e, ura)) for s, e in self.reader.clients(ura, date(2026, 6, 1), tx)]
+        return [Related(s, e, *self.of(s, e, ura)) for s, e in self.reader.clients(ura, date(2026, 6, 1), tx)]
 
 
 class House:

@@ -181,6 +181,14 @@ def test_a_segment_that_cannot_be_taken_waits_by_itself(row: str, code: str, pat
     assert [(left.code, left.path) for left in found.refused] == [(code, path)] and [f.concept for f in found.facts] == ["patient"]
 
 
+def test_a_segment_that_repeats_another_adds_nothing_and_one_that_contradicts_it_waits() -> None:
+    first, other = "AL1|1|DA|764146007^Penicilline^SCT|SV", "AL1|3|DA|764146007^Penicilline^SCT|MI"
+    found = mapped(adt("A08", first, first.replace("AL1|1", "AL1|2"), other))
+    assert [f.concept for f in found.facts] == ["patient", "allergy"]
+    assert {left.path for left in found.ignored if left.code == "repeated"} == {f"AL1[2]-{n}" for n in (1, 2, 3, 4)}
+    assert [(left.path, left.code) for left in found.refused] == [("AL1[3]-3", "said-differently")]
+
+
 def test_an_allergy_keeps_its_code_weight_and_reaction() -> None:
     allergy = by_concept(mapped(adt("A08", "AL1|1|DA|764146007^Penicilline^SCT|SV|uitslag~benauwd|20200101")))["allergy"]
     assert allergy["category"] == ["medication"] and allergy["criticality"] == "high" and allergy["recordedDate"] == "2020-01-01"
