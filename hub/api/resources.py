@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
 from math import isfinite
 from typing import Any, Final
-
-from fhir.resources.R4B.allergyintolerance import AllergyIntolerance
-from fhir.resources.R4B.bundle import Bundle
-from fhir.resources.R4B.careplan import CarePlan
-from fhir.resources.R4B.careteam import CareTeam
-from fhir.resources.R4B.composition import Composition
-from fhir.resources.R4B.condition import Condition
-from fhir.resources.R4B.medicationstatement import MedicationStatement
-from fhir.resources.R4B.observation import Observation
-from fhir.resources.R4B.patient import Patient
-from fhir.resources.R4B.procedure import Procedure
 
 from fhir_profiles.codes import BY_NAME, UCUM, VALUE_CODES
 from fhir_profiles.identifiers import PSEUDONYM_SYSTEM, URA_SYSTEM, digest
 from hub.api.elements import Fhir, concept, date_time_of, instant_of, pruned, text_of
 from hub.plan.plan import Carer, Line, Plan, Value
 
-_MODELS: Final[dict[str, Any]] = {model.__name__: model for model in (
-    AllergyIntolerance, Bundle, CarePlan, CareTeam, Composition, Condition, MedicationStatement, Observation, Patient, Procedure)}
+_MODELS: Final = frozenset({"AllergyIntolerance", "Bundle", "CarePlan", "CareTeam", "Composition", "Condition", "MedicationStatement", "Observation",
+                            "Patient", "Procedure"})
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 PLAN_SYSTEM: Final = "http://ooievaar.example/fhir/CodeSystem/plan"
 # LOINC names the amount of haemoglobin by mass and by moles apart.
@@ -46,8 +37,16 @@ def built(resource: Fhir) -> Fhir:
     """The resource without empty parts, once the R4B model of its type took it. The dictionary is sent and not the model's own
     dump, because that rewrites numbers."""
     clean: Fhir = pruned(resource)
-    _MODELS[clean["resourceType"]].model_validate(clean)
+    _model(clean["resourceType"]).model_validate(clean)
     return clean
+
+
+@cache
+def _model(kind: str) -> Any:
+    """The R4B model of a type. Loaded when first used: the models take some 25 MB, and the hot paths need none of them."""
+    if kind not in _MODELS:
+        raise KeyError(kind)
+    return getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)
 
 
 def resources_of(plan: Plan, section: str) -> list[Fhir]:

@@ -50,7 +50,7 @@ def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningHub]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(180)
 def test_what_hospitals_and_a_practice_send_reaches_those_who_may_see_it_and_she_sees_who_looked(hub: RunningHub) -> None:
     the_practice_posts_its_dossiers(hub)
     the_hospital_sends_and_is_answered(hub)
@@ -68,6 +68,10 @@ def test_what_hospitals_and_a_practice_send_reaches_those_who_may_see_it_and_she
     codes = hub.stop()
     assert set(codes.values()) == {0}, codes
     assert leaks(hub.output()) == []
+
+
+def test_the_search_for_personal_data_finds_it() -> None:
+    assert leaks("all is well\nPID|1||999990019") == ["BSN: PID|1||999990019", "clinical text: PID|1||999990019"]
 
 
 # Steps, in the order of the story
@@ -300,8 +304,13 @@ def a_rebuild_gives_the_same_and_the_hub_goes_on(hub: RunningHub, noor: str) -> 
     assert switched.code == 0 and orjson.loads(switched.out)["equal"] is True
     at = datetime.combine(TODAY, datetime.min.time())
     late = hix.oru(hix.NOOR, "RIJ-N9", at, order="L700099", taken=at - timedelta(hours=2), results=hix.pressure(121, 79))
-    assert [answer.code for answer in send(hub, [late])] == ["AA"]
     with browser(hub, "marit") as marit:
+        with marit.stream("GET", f"/zorg/plan/{noor}/live") as open_page:
+            heard = (line for line in open_page.iter_lines() if line.startswith("data:"))
+            before = next(heard)
+            assert [answer.code for answer in send(hub, [late])] == ["AA"]
+            # The open page hears that something changed, and nothing of what.
+            assert next(heard) != before
         eventually(lambda: "121/79" in marit.get(f"/zorg/plan/{noor}").text, "a result sent after the rebuild is in the plan")
     assert hub.command("rebuild", "--check").code == 0
 
