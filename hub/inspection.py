@@ -160,7 +160,7 @@ def doctor(settings: Settings) -> list[Finding]:
     """Look at everything that a hub needs; every finding says what to do."""
     findings = [_look("settings", lambda: "read")]
     findings.append(_folder(settings))
-    findings.append(_look("key-encryption key", lambda: _key(settings), "start the hub once (ooievaar up), or put the key back from its own backup"))
+    findings.append(_look("key-encryption key", lambda: _key(settings), "put the key back from its own backup; only where nothing was ever kept: start the hub once"))
     if all(f.ok for f in findings):
         findings.extend(_inside(settings))
     findings.append(_running(settings))
@@ -182,7 +182,7 @@ def _folder(settings: Settings) -> Finding:
     free = shutil.disk_usage(settings.data).free
     if not os.access(settings.data, os.W_OK):
         return Finding("data folder", False, f"{settings.data} cannot be written", "give the user of the hub write access")
-    return Finding("data folder", free > 2**30, f"{free / 2**30:.1f} GiB free", "make room: under 1 GiB the hub stops taking messages in")
+    return Finding("data folder", free > 2**30, f"{free / 2**30:.1f} GiB free", "make room: on a full disk nothing can be made durable, and every sender is told to try later")
 
 
 def _key(settings: Settings) -> str:
@@ -199,7 +199,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
     try:
         with opened(settings) as hub:
             yield Finding("databases", True, "open, and at the present schema")
-            yield _look("received log", lambda: f"{_length(hub)} records", "look at the broker and its rights")
+            yield _look("received log", lambda: f"reachable, {_length(hub)} partition(s) with records", "look at the broker and its rights")
             off = _off(hub)
             yield Finding("balance", off == 0, "received = recorded + unchanged + ignored + held" if off == 0 else f"off by {off}", "ooievaar ledger")
             told = status(hub)
@@ -208,12 +208,12 @@ def _inside(settings: Settings) -> Iterator[Finding]:
             silent = [s["source"] for s in told["sources"] if s["state"] == "silent"]
             heard = f"silent for a day: {', '.join(silent)}" if silent else "all were heard within a day"
             yield Finding("sources", not silent, heard, "call the source's helpdesk")
-    except BirthCareError as error:
-        yield Finding("databases", False, error.public, "look at OOIEVAAR_DATABASE and at the log of the database")
+    except (BirthCareError, SQLAlchemyError) as error:
+        yield Finding("databases", False, getattr(error, "public", type(error).__name__), "look at OOIEVAAR_DATABASE and at the log of the database")
 
 
 def _length(hub: Hub) -> int:
-    return sum(open_received(hub.settings, hub.stores, "doctor").end().values())
+    return len(open_received(hub.settings, hub.stores, "doctor").end())
 
 
 def _off(hub: Hub) -> int:

@@ -281,4 +281,5 @@ def backlog(received: EventLog, hub: Database) -> int:
     end = received.end()
     with hub.read() as tx:
         at = position.load(tx, MAP)
-    return sum(max(0, last - at.get(partition, -1)) for partition, last in end.items())
+    before_first = 0 if isinstance(received, SqliteLog) else -1  # places in SQLite begin at 1, offsets in Kafka at 0
+    return sum(max(0, last - at.get(partition, before_first)) for partition, last in end.items())

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from authz.tokens import Tokens
 from connectors.formats.mllp import MllpServer
-from connectors.hix.mapping import HixMapping
+from connectors.hix.source import listener
 from connectors.practice.source import PracticeIntake
 from fhir_profiles.errors import Unavailable
 from fhir_profiles.identifiers import pseudonym_of
@@ -128,7 +128,7 @@ def run(main: Callable[[Stop], Awaitable[int]]) -> int:
 def begin(settings: Settings, process: str) -> Stores:
     """What every process does first: its log, its databases."""
     configure(process, settings.log_level)
-    return open_stores(settings, create=not settings.database.get_secret_value() or not settings.kek.exists())
+    return open_stores(settings)
 
 
 @contextlib.asynccontextmanager
@@ -148,7 +148,6 @@ async def taking_in(settings: Settings, stores: Stores, received: EventLog, stop
 @contextlib.asynccontextmanager
 async def mllp(settings: Settings, stores: Stores, intake: GroupCommit) -> AsyncIterator[MllpServer]:
     """The way in for HL7 v2."""
-    senders = {pair: source for source in wiring.sources_of(settings).values() for pair in source.senders}
     tls = None
     if settings.mllp_certfile:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -156,8 +155,8 @@ async def mllp(settings: Settings, stores: Stores, intake: GroupCommit) -> Async
         tls.load_cert_chain(settings.mllp_certfile, settings.mllp_keyfile or None)
     # Test messages are for test hubs: outside the demo only production messages (MSH-11 P) are taken.
     processing = frozenset("PTD") if settings.demo else frozenset("P")
-    server = MllpServer(intake, lambda app, facility: senders.get((app, facility)), HixMapping().peek_bsn, wiring.pseudonyms(stores), wiring.now,
-                        host=settings.mllp_host, port=settings.mllp_port, processing=processing, tls=tls)
+    server = listener(intake, wiring.sources_of(settings).values(), wiring.pseudonyms(stores), wiring.now, host=settings.mllp_host,
+                      port=settings.mllp_port, processing=processing, tls=tls)
     try:
         await server.start()
     except OSError as error:

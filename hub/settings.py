@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connectors.contract import Source
@@ -83,6 +83,13 @@ class Settings(BaseSettings):
     kafka: KafkaPart = Field(default_factory=KafkaPart)
     login: LoginPart = Field(default_factory=LoginPart)
     epic: EpicPart = Field(default_factory=EpicPart)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Settings:
+        """SQLite logs go with SQLite views, Kafka with PostgreSQL: there is no half-way form."""
+        if (self.log == "kafka") != bool(self.database.get_secret_value()):
+            raise ValueError("log=kafka and a database (PostgreSQL) go together")
+        return self
 
     @property
     def kek(self) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit.protect import protect
 from fhir_profiles.errors import Unavailable
 from hub.database import Database, open_postgres, open_sqlite
-from hub.log.keys import Keyring, load_kek
+from hub.log.keys import Keyring, holds_keys, load_kek
 from hub.log.port import EventLog
 from hub.log.sqlite import SqliteLog
 from hub.settings import Settings
@@ -32,20 +32,28 @@ class Stores:
 
 def open_stores(settings: Settings, *, create: bool = True) -> Stores:
     """Open (and migrate) the databases. With `create=False` nothing is made: raises `Unavailable` when there is no hub in the folder."""
-    if not create and not settings.kek.exists():
-        raise Unavailable(f"there is no hub in {settings.data} (no key at {settings.kek})", code="no-hub")
-    url = settings.database.get_secret_value()
-    kek = load_kek(settings.kek, create=create)
-    if url:
-        one = open_postgres(url)
-        stores = Stores(one, one, one, one, Keyring(one, kek))
-    else:
-        data = settings.data
-        keys = open_sqlite(data / "keys.db", ["keys"])
-        stores = Stores(open_sqlite(data / "received.db", ["received"]), open_sqlite(data / "hub.db", ["hub"]),
-                        open_sqlite(data / "audit.db", ["audit"]), keys, Keyring(keys, kek))
-    protect(stores.audit)
+    url, data = settings.database.get_secret_value(), settings.data
+    if not create and not settings.kek.exists() and not (data / "keys.db").exists():
+        raise Unavailable(f"there is no hub in {data} (no key at {settings.kek})", code="no-hub")
+    keys = open_postgres(url) if url else open_sqlite(data / "keys.db", ["keys"])
+    try:
+        keyring = _keyring(settings, keys, create=create)
+        stores = Stores(keys, keys, keys, keys, keyring) if url else Stores(
+            open_sqlite(data / "received.db", ["received"]), open_sqlite(data / "hub.db", ["hub"]), open_sqlite(data / "audit.db", ["audit"]), keys, keyring)
+        protect(stores.audit)
+    except BaseException:
+        keys.close()
+        raise
     return stores
+
+
+def _keyring(settings: Settings, keys: Database, *, create: bool) -> Keyring:
+    """The keyring, proved to be the one of this database. A key-encryption key is made only where nothing was ever sealed."""
+    if not settings.kek.exists() and holds_keys(keys):
+        raise Unavailable(f"the key-encryption key is not at {settings.kek}, and data is sealed under it: put it back from its backup", code="kek-missing")
+    keyring = Keyring(keys, load_kek(settings.kek, create=create))
+    keyring.prove()
+    return keyring
 
 
 def open_received(settings: Settings, stores: Stores, client_id: str) -> EventLog:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from fhir_profiles.errors import BirthCareError
 
 GOOD, FOUND, FAILED = 0, 1, 2
@@ -34,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except BirthCareError as error:
         sys.stderr.write(f"ooievaar {arguments.command}: {error.public}\n")
+        return FAILED
+    except SQLAlchemyError as error:
+        # The text of a database error may hold values: the kind must do.
+        sys.stderr.write(f"ooievaar {arguments.command}: the database does not answer as it should ({type(error).__name__}); try ooievaar doctor\n")
         return FAILED
     except KeyboardInterrupt:
         return GOOD

@@ -17,5 +17,5 @@ def settings_of(arguments: argparse.Namespace, **more: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None}, **more)
     except ValidationError as error:
-        wrong = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors(include_input=False, include_url=False))
+        wrong = ", ".join(".".join(str(part) for part in e["loc"]) or e["msg"] for e in error.errors(include_input=False, include_url=False))
         raise Unavailable(f"this setting is not right: {wrong}", code="settings") from error

@@ -24,6 +24,7 @@ from hub.tables import client_key
 from hub.upsert import insert_new
 
 _VERSION: Final = b"\x01"
+_WITNESS: Final = "hub/-/witness"
 _CACHE: Final = 20_000
 _CHUNK: Final = 900
 
@@ -32,6 +33,12 @@ class Erased(BirthCareError):
     """The key was destroyed on purpose: what it sealed is gone."""
 
     issue = "not-found"
+
+
+def holds_keys(database: Database) -> bool:
+    """Whether anything was ever sealed here: then a new key-encryption key would be a wrong one."""
+    with database.read() as tx:
+        return tx.execute(select(client_key.c.name).limit(1)).first() is not None
 
 
 def load_kek(path: Path, *, create: bool) -> bytes:
@@ -74,6 +81,20 @@ class Keyring:
         self._wrap = AESGCM(kek)
         self._cache: OrderedDict[str, AESGCM] = OrderedDict()
         self._lock = threading.Lock()
+
+    def prove(self) -> None:
+        """Check that the key-encryption key is the one of this database, by a witness that the first start leaves there.
+
+        Raises `Unavailable` when it is another: nothing may be taken in or shown under a wrong key.
+        """
+        insert = [{"name": _WITNESS, "wrapped": self._wrapped(_WITNESS, AESGCM.generate_key(256))}]
+        with self._database.read() as tx:
+            some = tx.execute(select(client_key.c.name, client_key.c.wrapped).order_by(client_key.c.name != _WITNESS).limit(1)).first()
+        if some is None:
+            with self._database.write() as tx:
+                insert_new(tx, client_key, insert)
+                some = tx.execute(select(client_key.c.name, client_key.c.wrapped).where(client_key.c.name == _WITNESS)).one()
+        self._unwrapped(some.name, bytes(some.wrapped))
 
     def secret(self, purpose: str) -> bytes:
         """A 32-byte secret of the hub for one purpose (pseudonyms, memory of what was seen), derived from the key-encryption key."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from fhir_profiles.errors import Unavailable
+
 SCHEMA: Final = 1
 
 Rows = list[list[Any]]
@@ -16,9 +18,9 @@ STEPS: Final[dict[int, Callable[[Rows], Rows]]] = {}
 
 
 def upcast(schema: int, rows: Rows) -> Rows:
-    """Rows of any schema as rows of the present one; raises KeyError for a schema from the future."""
+    """Rows of any schema as rows of the present one; raises `Unavailable` for one from the future: a newer program must read it."""
     if schema > SCHEMA:
-        raise KeyError(f"schema {schema} is newer than this program ({SCHEMA})")
+        raise Unavailable(f"a record has schema {schema}; this program knows up to {SCHEMA}", code="schema-newer")
     for step in range(schema, SCHEMA):
         rows = STEPS[step](rows)
     return rows
