@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import httpx2
 import orjson
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_profiles.errors import BirthCareError, Missing, Unavailable
-from hub.database import Database
 from hub.log import position
 from hub.log.sqlite import PARTITION
 from hub.loops import MAP, backlog
@@ -56,30 +56,19 @@ def ledger(hub: Hub) -> tuple[list[dict[str, Any]], int]:
     mapper counts what it read; what waits behind it is the backlog.
     """
     embedded = hub.settings.log == "sqlite"
-    with _one_state(hub.stores.hub) as tx:
+    with hub.stores.hub.snapshot() as tx:
         rows = {(r.source, r.day): dict(zip(_COUNTS, (r.received, r.recorded, r.unchanged, r.ignored, r.held, r.events), strict=True))
                 for r in tx.execute(select(ledger_table))}
         mapped = position.load(tx, MAP).get(PARTITION, 0)
     waiting = 0
     if embedded:
         # Looked at after the mapper's side, so what comes in meanwhile is waiting, never missing.
-        with _one_state(hub.stores.received) as tx:
+        with hub.stores.received.snapshot() as tx:
             for source, day, n in tx.execute(select(received_count)):
                 rows.setdefault((source, day), dict.fromkeys(_COUNTS, 0))["received"] = n
             last = tx.execute(select(func.max(received.c.place))).scalar_one_or_none() or 0
         waiting = max(0, last - mapped)
     return [{"source": s, "day": d, **counts} for (s, d), counts in sorted(rows.items())], waiting
-
-
-@contextlib.contextmanager
-def _one_state(database: Database) -> Iterator[Connection]:
-    """All statements of the block see the same state, whatever a running hub writes meanwhile."""
-    with database.read() as tx:
-        if database.is_sqlite:
-            tx.exec_driver_sql("BEGIN")
-        else:
-            tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        yield tx
 
 
 def run_file(settings: Settings) -> dict[str, Any] | None:
@@ -160,7 +149,8 @@ def doctor(settings: Settings) -> list[Finding]:
     """Look at everything that a hub needs; every finding says what to do."""
     findings = [_look("settings", lambda: "read")]
     findings.append(_folder(settings))
-    findings.append(_look("key-encryption key", lambda: _key(settings), "put the key back from its own backup; only where nothing was ever kept: start the hub once"))
+    put_back = "put the key back from its own backup; only where nothing was ever kept: start the hub once"
+    findings.append(_look("key-encryption key", lambda: _key(settings), put_back))
     if all(f.ok for f in findings):
         findings.extend(_inside(settings))
     findings.append(_running(settings))
@@ -182,7 +172,8 @@ def _folder(settings: Settings) -> Finding:
     free = shutil.disk_usage(settings.data).free
     if not os.access(settings.data, os.W_OK):
         return Finding("data folder", False, f"{settings.data} cannot be written", "give the user of the hub write access")
-    return Finding("data folder", free > 2**30, f"{free / 2**30:.1f} GiB free", "make room: on a full disk nothing can be made durable, and every sender is told to try later")
+    make_room = "make room: on a full disk nothing can be made durable, and every sender is told to try later"
+    return Finding("data folder", free > 2**30, f"{free / 2**30:.1f} GiB free", make_room)
 
 
 def _key(settings: Settings) -> str:
