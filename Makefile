@@ -14,11 +14,12 @@ define install
 	@if ! cmp -s $(1) $(VENV)/installed-$(notdir $(1)); then \
 	  echo "installing $(1)"; \
 	  ($(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/installer.txt \
-	    && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $(1)) 2>/dev/null \
+	    && $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $(1)) 2>/dev/null \
 	  || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1) || exit 1; \
 	  cp $(1) $(VENV)/installed-$(notdir $(1)); fi
 	@$(BIN)/python -c "import hub" 2>/dev/null && test -x $(BIN)/ooievaar || \
 	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q audit authz connectors fhir_profiles hub
 endef
 
 install:

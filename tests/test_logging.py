@@ -58,7 +58,7 @@ class Told:
     def lines(self) -> list[dict[str, Any]]:
         captured = self._capsys.readouterr()
         assert captured.out == ""
-        return [json.loads(line) for line in captured.err.splitlines()]
+        return [json.loads(line) for line in captured.err.split("\n") if line]
 
     def line(self) -> dict[str, Any]:
         (line,) = self.lines()

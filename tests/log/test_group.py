@@ -290,14 +290,18 @@ async def test_pressure_holds_answers_back_within_bounds_and_lets_go_when_it_fal
         await intake.kept(message(number))
         return time.monotonic() - began
 
-    assert await time_of_one(1) < 0.15 and intake.slowed() == 0
+    # How long it took at least is a promise; how long at most is the machine's affair.
+    await time_of_one(1)
+    assert intake.slowed() == 0
     pressure[0] = 1.4
-    assert 0.4 * LONGEST_DELAY_S <= await time_of_one(2) < 0.9 * LONGEST_DELAY_S + 0.2
+    assert await time_of_one(2) >= 0.4 * LONGEST_DELAY_S
     assert intake.slowed() == pytest.approx(0.4 * LONGEST_DELAY_S)
     pressure[0] = 50.0
-    assert LONGEST_DELAY_S <= await time_of_one(3) < LONGEST_DELAY_S + 0.5
+    assert await time_of_one(3) >= LONGEST_DELAY_S
+    assert intake.slowed() == LONGEST_DELAY_S
     pressure[0] = 0.0
-    assert await time_of_one(4) < 0.15 and intake.slowed() == 0
+    await time_of_one(4)
+    assert intake.slowed() == 0
     await asyncio.to_thread(intake.stop)
 
 

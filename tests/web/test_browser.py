@@ -177,7 +177,7 @@ def test_when_the_session_ended_nothing_stays_on_the_screen(chromium: Browser, o
         page.goto(open_hub.base_url + "/mijn/plan")
         open_hub.clock.later(open_hub.sessions.idle_s + 1)
         open_hub.site.ring(NOOR)
-        expect(page.get_by_role("heading", level=1)).to_have_text("U bent uitgelogd, voor uw veiligheid")
+        expect(page.get_by_role("heading", level=1)).to_have_text("U bent uitgelogd, voor uw veiligheid", timeout=20_000)
         assert "penicilline" not in page.content()
 
 
