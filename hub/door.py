@@ -155,7 +155,7 @@ class Door:
         ask, wanted, _, recorded = await self._ask_for_trail(replace(ask, action="export"), wanted)
         return self.trail.walk(wanted, below=recorded.seq)
 
-    async def clients_of(self, ask: Ask, *, limit: int = 500) -> list[Client]:
+    async def clients_of(self, ask: Ask, *, limit: int = 500, after: str | None = None) -> list[Client]:
         """The work list: women with whom the asker's organisation has a relation and who said yes to it, with the sections asked.
 
         Each woman on the list is decided about on her own and gets her own entry (IHE BALP: one a patient), in one commit. Who is not
@@ -170,7 +170,11 @@ class Door:
             return await self._no_clients(ask, _UNKNOWN, at)
         asks = [(related, replace(ask, subject=related.subject, episode=related.episode), known) for related, known in found]
         decided = [(related, one, known, decide(one, known, self.policies)) for related, one, known in asks]
-        opens = [(related, one, known, decision) for related, one, known, decision in decided if decision.allowed][:limit]
+        opens = [(related, one, known, decision) for related, one, known, decision in decided if decision.allowed]
+        if after is not None:
+            # Page by page, in the order of pseudonyms: only the women of this page are looked at.
+            opens = sorted((row for row in opens if row[0].subject > after), key=lambda row: row[0].subject)
+        opens = opens[:limit]
         if not opens:
             # Nobody is on the list. Could anybody be, with this role and login? If not, the asker should hear why.
             return await self._no_clients(ask, Known("dossier", "yes"), at)

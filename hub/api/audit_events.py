@@ -15,7 +15,6 @@ from starlette.responses import Response
 from audit.audit_event import to_audit_event
 from audit.entry import ERROR, REFUSED, SUCCESS, Line
 from audit.trail import Filter
-from authz.ask import Role
 from authz.roles import ACCESS_LOG
 from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import URA_SYSTEM
@@ -26,21 +25,20 @@ from hub.api.match import date_range
 from hub.api.ports import Parts
 from hub.api.search import MAX_PAGE, PAGE, Query, subject_of, whole
 
-PARAMETERS: Final = ("patient", "agent", "date", "outcome")
 _OUTCOMES: Final = {"0": SUCCESS, "4": REFUSED, "8": ERROR}
 _NARROWING: Final = ("agent", "date", "outcome")
 
 
 async def search(parts: Parts, caller: Caller, query: Query) -> Response:
     """One page of AuditEvents as a searchset. Raises like the door, and `Invalid` for a query that is not taken."""
-    own = caller.asker.role is Role.CLIENT
+    own = bool(caller.own)
     if own and any(query.one(name) for name in _NARROWING):
         raise Invalid("your own list takes no other parameters than patient, _count and _page", code="search-parameter")
     subject = subject_of(query, parts.fhir_url) if query.one("patient") else caller.asker.subject
     count = whole(query.one("_count") or str(PAGE), "_count", 1, MAX_PAGE)
     after = whole(query.one("_page") or "0", "_page", 0, 999_999_999)
     ask = caller.ask(subject, (ACCESS_LOG,), "fhir:AuditEvent", action="search", query=query.text)
-    opened = await parts.door.trail_of(ask, _filter(query), limit=count + 1, after=after)
+    opened = await parts.figures.counted(ask.interaction, parts.door.trail_of(ask, _filter(query), limit=count + 1, after=after))
     return await asyncio.to_thread(lambda: fhir(_page(opened.lines, count, own, parts.fhir_url, query)))
 
 

@@ -26,6 +26,11 @@ class Caller:
     request_id: str
     trace: str
 
+    @property
+    def own(self) -> str:
+        """The caller's own pseudonym when she is the woman herself, else empty."""
+        return self.asker.subject if self.asker.role is Role.CLIENT else ""
+
     def ask(self, subject: str, sections: tuple[str, ...], interaction: str, *,
             episode: str = "", action: str = "read", query: str = "") -> Ask:
         """The question for the door."""

@@ -21,9 +21,19 @@ INTERACTIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str,
     "CarePlan": ((READ, SEARCH), ("patient", "subject"), ("sections",)),
     "Composition": ((SEARCH,), ("patient", "subject"), ("document",)),
     "Observation": ((READ, SEARCH), ("patient", "subject", "code", "date"), ()),
-    "Patient": ((READ,), (), ()),
+    "Patient": ((READ, SEARCH), ("identifier",), ()),
 }
-_KINDS: Final = {"patient": "reference", "subject": "reference", "agent": "token", "code": "token", "outcome": "token", "date": "date"}
+PATIENT: Final = "Patient"
+_PAGED: Final = frozenset({"AuditEvent", "Observation", "Patient"})
+_SORTED: Final = frozenset({"Observation"})
+
+
+def taken(kind: str) -> tuple[str, ...]:
+    """Every parameter that a search for this type takes; whatever else is asked is refused."""
+    return (*INTERACTIONS[kind][1], *(PAGING if kind in _PAGED else ()), *(("_sort",) if kind in _SORTED else ()))
+
+
+_KINDS: Final = {"patient": "reference", "subject": "reference", "agent": "token", "code": "token", "outcome": "token", "date": "date", "identifier": "token"}
 _DOCUMENTS: Final = {
     "sections": "GET [base]/CarePlan/[patient]/$sections?episode=&section=: the states of the open sections as JSON, for systems that draw"
                 " the plan themselves. Custom; not FHIR resources.",
@@ -32,7 +42,9 @@ _DOCUMENTS: Final = {
 _RULES: Final = (
     "Closed by default: a search parameter or modifier that is not listed here is refused (400) and never ignored; there is no chaining,"
     " _has, _include, _revinclude, _filter, _summary or _elements. Totals count only what the caller may see. An unknown patient and one"
-    " whose plan is closed to the caller give the same answer (403). Every read is recorded before it is answered."
+    " whose plan is closed to the caller give the same answer (403). Every read is recorded before it is answered. Each search may also be"
+    " sent by POST [base]/[type]/_search; Patient by identifier (BSN) only so, for an address is no place for a BSN. A woman who names no"
+    " patient means herself; a caregiver who searches for Patient without parameters gets her work list."
 )
 
 

@@ -113,8 +113,9 @@ def _rows(plan: Plan) -> list[tuple[str, str, str]]:
             if line.shown]
 
 
-def search_set(resources: list[Fhir], base_url: str, self_link: str, total: int, next_link: str = "") -> Fhir:
-    """A searchset. `total` counts only what the asker may see."""
+def search_set(resources: list[Fhir], base_url: str, self_link: str, total: int | None, next_link: str = "") -> Fhir:
+    """A searchset. `total` counts only what the asker may see; None leaves it out."""
     links = [{"relation": "self", "url": self_link}, *([{"relation": "next", "url": next_link}] if next_link else [])]
     entries = [{"fullUrl": f"{base_url}/{r['resourceType']}/{r['id']}", "resource": r, "search": {"mode": "match"}} for r in resources]
-    return {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links, **({"entry": entries} if entries else {})}
+    counted = {} if total is None else {"total": total}
+    return {"resourceType": "Bundle", "type": "searchset", **counted, "link": links, **({"entry": entries} if entries else {})}

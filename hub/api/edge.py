@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fhir_profiles.errors import BirthCareError
 from hub.api.answers import QueryTooLong, answer
+from hub.api.body import Gone
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,8 @@ class Edge:
             if len(scope["query_string"]) > MAX_QUERY or len(scope["path"]) > MAX_QUERY:
                 raise QueryTooLong("the address is longer than 2048 bytes")
             await self._app(scope, receive, outwards)
+        except Gone:
+            return
         except BirthCareError as error:
             await answer(error, self._media_type)(scope, receive, outwards)
         except Exception as error:  # the top of every request: nothing may escape into the server's own log

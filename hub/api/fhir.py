@@ -1,15 +1,11 @@
-"""The FHIR R4 API: every route reads through the door, and replies with bytes.
-
-The order of refusals is fixed: what the caller accepts (406), who he is (401), what he asks (400), whether he may (403). An unknown
-patient and a forbidden one give one and the same 403, so nobody can find out who has a plan by trying. Making resources takes a
-while, so it is done on a thread and never on the event loop.
+"""The FHIR R4 API: every route reads through the door, and replies with bytes. `reading.py` has the order of refusals.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Request
@@ -18,23 +14,18 @@ from starlette.exceptions import HTTPException
 
 from fhir_profiles.codes import FRONT
 from fhir_profiles.errors import BirthCareError, Missing
-from hub.api import audit_events
+from hub.api import audit_events, patients
 from hub.api.answers import FHIR_JSON, WrongMethod, answer, fhir
-from hub.api.caller import Caller, caller_of
-from hub.api.capability import PAGING, capability_statement
+from hub.api.capability import PATIENT, capability_statement, taken
 from hub.api.care_plan import care_plan, composition_alone, document, search_set
 from hub.api.edge import Edge
 from hub.api.elements import Fhir
 from hub.api.match import matches_code, matches_dates, newest_first
 from hub.api.ports import Parts
+from hub.api.reading import Reading, self_link
 from hub.api.resources import observations, patient
-from hub.api.search import Query, accepts, id_of, page_of, plan_id_of, query_of, resource_id_of, subject_of
+from hub.api.search import Query, accepts, id_of, page_of, query_of, resource_id_of, subject_of
 from hub.plan.plan import Plan
-from hub.plan.sections import SECTIONS
-from hub.plan.show import show
-
-ALL: Final = tuple(SECTIONS)
-_PATIENT: Final = ("patient", "subject")
 
 
 def fhir_app(parts: Parts) -> FastAPI:
@@ -60,45 +51,6 @@ async def _unrouted(_: Request, error: Exception) -> Response:
     return answer(Missing("there is nothing here; see /fhir/metadata"))
 
 
-class Reading:
-    """One request about one plan: who calls, what the query says, and the plan as far as it opens."""
-
-    def __init__(self, parts: Parts, request: Request) -> None:
-        self._parts, self._request = parts, request
-
-    async def begin(self, allowed: Collection[str]) -> tuple[Caller, Query]:
-        """Who calls and what he asks; raises in the fixed order of refusals."""
-        scope = self._request.scope
-        accepts(scope["headers"])
-        caller = await caller_of(scope, self._parts.tokens)
-        return caller, query_of(scope["query_string"], allowed)
-
-    async def plan(self, caller: Caller, subject: str, interaction: str, *, episode: str = "", query: str = "",
-                   sections: tuple[str, ...] = ALL) -> Plan:
-        """The plan through the door. Raises `Forbidden`, and `Missing` when a pregnancy was named that is not hers."""
-        ask = caller.ask(subject, sections, interaction, episode=episode, action="search" if query else "read", query=query)
-        opened = await self._parts.door.read(ask)
-        if episode and not any(key[0] == episode for key in opened.sections):
-            raise Missing("there is no such plan")
-        today = self._parts.clock().date()
-        shut = {name: "not-asked" for name in ALL if name not in sections} | opened.closed
-        return await asyncio.to_thread(show, subject, opened.episode, opened.sections, today, self._parts.names, shut)
-
-    async def one(self, interaction: str, plan_id: str, make: Callable[[Plan], Fhir]) -> Response:
-        """A resource made of the plan with this id."""
-        caller, _ = await self.begin(())
-        subject, episode = plan_id_of(plan_id)
-        plan = await self.plan(caller, subject, interaction, episode=episode)
-        return await asyncio.to_thread(lambda: fhir(make(plan)))
-
-    async def found(self, interaction: str, make: Callable[[Plan], Fhir]) -> Response:
-        """A searchset with the one resource made of a woman's present plan."""
-        caller, query = await self.begin(_PATIENT)
-        plan = await self.plan(caller, subject_of(query, self._parts.fhir_url), interaction, query=query.text)
-        link = f"{self._parts.fhir_url}{self._request.scope['path'].removeprefix('/fhir')}?{query.text}"
-        return await asyncio.to_thread(lambda: fhir(search_set([make(plan)], self._parts.fhir_url, link, 1)))
-
-
 def create_router(parts: Parts) -> APIRouter:
     """Every R4 route. The hot `$sections` is not among them: it is plain ASGI (`sections.py`)."""
     router = APIRouter()
@@ -106,13 +58,22 @@ def create_router(parts: Parts) -> APIRouter:
     _add_plans(router, parts)
     _add_facts(router, parts)
 
-    @router.get("/AuditEvent")
     async def audit_event_search(request: Request) -> Response:
-        reading = Reading(parts, request)
-        caller, query = await reading.begin((*audit_events.PARAMETERS, *PAGING))
+        caller, query = await Reading(parts, request).begin(taken("AuditEvent"))
         return await audit_events.search(parts, caller, query)
 
+    async def patient_search(request: Request) -> Response:
+        return await patients.search(Reading(parts, request))
+
+    _add_search(router, "AuditEvent", audit_event_search)
+    _add_search(router, PATIENT, patient_search)
     return router
+
+
+def _add_search(router: APIRouter, kind: str, search: Callable[[Request], Awaitable[Response]]) -> None:
+    """A search by GET, and the same by POST with its parameters in the body."""
+    router.add_api_route(f"/{kind}", search, methods=["GET"])
+    router.add_api_route(f"/{kind}/_search", search, methods=["POST"])
 
 
 def _add_metadata(router: APIRouter, parts: Parts) -> None:
@@ -135,17 +96,18 @@ def _add_plans(router: APIRouter, parts: Parts) -> None:
     def now() -> str:
         return parts.clock().isoformat(timespec="seconds")
 
-    @router.get("/CarePlan")
     async def care_plan_search(request: Request) -> Response:
-        return await Reading(parts, request).found("fhir:CarePlan", care_plan)
+        return await Reading(parts, request).found("CarePlan", care_plan)
+
+    async def composition_search(request: Request) -> Response:
+        return await Reading(parts, request).found("Composition", lambda plan: composition_alone(plan, now()))
+
+    _add_search(router, "CarePlan", care_plan_search)
+    _add_search(router, "Composition", composition_search)
 
     @router.get("/CarePlan/{plan_id}")
     async def care_plan_read(request: Request, plan_id: str) -> Response:
         return await Reading(parts, request).one("fhir:CarePlan", plan_id, care_plan)
-
-    @router.get("/Composition")
-    async def composition_search(request: Request) -> Response:
-        return await Reading(parts, request).found("fhir:Composition", lambda plan: composition_alone(plan, now()))
 
     @router.get("/Composition/{plan_id}/$document")
     async def composition_document(request: Request, plan_id: str) -> Response:
@@ -156,13 +118,13 @@ def _add_facts(router: APIRouter, parts: Parts) -> None:
     @router.get("/Patient/{subject}")
     async def patient_read(request: Request, subject: str) -> Response:
         reading = Reading(parts, request)
-        caller, _ = await reading.begin(())
+        caller, _ = await reading.begin()
         return fhir(patient(await reading.plan(caller, id_of(subject), "fhir:Patient", sections=(FRONT,))))
 
     @router.get("/Observation/{resource_id}")
     async def observation_read(request: Request, resource_id: str) -> Response:
         reading = Reading(parts, request)
-        caller, _ = await reading.begin(())
+        caller, _ = await reading.begin()
         plan = await reading.plan(caller, resource_id_of(resource_id)[:32], "fhir:Observation")
         made = await asyncio.to_thread(observations, plan)
         found = next((resource for resource, _ in made if resource["id"] == resource_id), None)
@@ -170,13 +132,14 @@ def _add_facts(router: APIRouter, parts: Parts) -> None:
             raise Missing("there is no such observation, or it is not open to you")
         return fhir(found)
 
-    @router.get("/Observation")
     async def observation_search(request: Request) -> Response:
         reading = Reading(parts, request)
-        caller, query = await reading.begin((*_PATIENT, "code", "date", "_sort", *PAGING))
-        subject, make = subject_of(query, parts.fhir_url), _observation_page(parts.fhir_url, query)
+        caller, query = await reading.begin(taken("Observation"))
+        subject, make = subject_of(query, parts.fhir_url, caller.own), _observation_page(parts.fhir_url, query)
         plan = await reading.plan(caller, subject, "fhir:Observation", query=query.text)
         return await asyncio.to_thread(lambda: fhir(make(plan)))
+
+    _add_search(router, "Observation", observation_search)
 
 
 def _observation_page(base_url: str, query: Query) -> Callable[[Plan], Fhir]:
@@ -189,7 +152,7 @@ def _observation_page(base_url: str, query: Query) -> Callable[[Plan], Fhir]:
         fitting = newest_first([(r, when) for r, when in observations(plan) if in_time(when) and has_code(r)], sort)
         shown = fitting[first:first + count]
         following = _next(base_url, query) if count and first + count < len(fitting) else ""
-        return search_set(shown, base_url, f"{base_url}/Observation?{query.text}", len(fitting), following)
+        return search_set(shown, base_url, self_link(base_url, "Observation", query), len(fitting), following)
 
     return page
 

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hub.api.answers import WrongMethod
-from hub.api.ports import Parts, Sample
+from hub.api.figures import Sample
+from hub.api.ports import Parts
 
 log = structlog.get_logger(__name__)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from authz.tokens import Tokens
+from hub.api.figures import DoorFigures, Sample
 from hub.door import Door
 
 
@@ -38,24 +39,14 @@ class Intake(Protocol):
         """Keep the message durably, then answer. Raises a `BirthCareError` for what is not taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One figure for /metrics. `kind` is counter or gauge; labels never hold anything about a person."""
-
-    name: str
-    kind: str
-    help: str
-    value: float
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Parts:
     """Everything that the API needs. `base_url` is where callers reach the hub, without /fhir.
 
+    `pseudonym` is from the digits of a BSN to her pseudonym; it raises `Invalid` for what is no BSN, and does not repeat it.
     `clients` is client id → URA of the systems that may send. `names` gives source id → organisation name. Each of `checks` tells whether
-    a part is ready (it may block a little); `samples` gives the figures of this moment. `smart` is the SMART configuration, None without
-    a login provider.
+    a part is ready (it may block a little); `samples` gives the figures of this moment. `figures` counts what the
+    door answers. `smart` is the SMART configuration, None without a login provider.
     """
 
     tokens: Tokens
@@ -63,10 +54,12 @@ class Parts:
     base_url: str
     clock: Callable[[], datetime]
     names: Mapping[str, str]
+    pseudonym: Callable[[str], str]
     intake: Intake | None = None
     clients: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     samples: Callable[[], Iterable[Sample]] = tuple
+    figures: DoorFigures = field(default_factory=DoorFigures)
     smart: Mapping[str, Any] | None = None
 
     @property

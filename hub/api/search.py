@@ -89,9 +89,12 @@ def resource_id_of(text: str) -> str:
     return text
 
 
-def subject_of(query: Query, base_url: str) -> str:
-    """The one woman that a search is about, as `patient` or `subject`: an id, Patient/id, or its full address here."""
-    given = [value for name in ("patient", "subject") for value in query.all(name)]
+def subject_of(query: Query, base_url: str, own: str = "") -> str:
+    """The one woman that a search is about, as `patient` or `subject`: an id, Patient/id, or its full address here.
+
+    Whoever names nobody means `own`, her own pseudonym; without one that is `Invalid`.
+    """
+    given = [value for name in ("patient", "subject") for value in query.all(name)] or ([own] if own else [])
     if len(given) != 1:
         raise Invalid("a search names exactly one patient", code="patient")
     return id_of(given[0].removeprefix(base_url + "/").removeprefix("Patient/"))

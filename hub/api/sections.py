@@ -42,7 +42,7 @@ class Sections:
         subject, episode = plan_id_of(scope["path"][len(PREFIX):-len(SUFFIX)])
         episode, sections = _wanted(scope["query_string"], episode)
         ask = caller.ask(subject, sections, "fhir:$sections", episode=episode)
-        body = joined(subject, await self._parts.door.read(ask))
+        body = joined(subject, await self._parts.figures.counted(ask.interaction, self._parts.door.read(ask)))
         etag = b'W/"' + blake2b(body, digest_size=12).hexdigest().encode() + b'"'
         known = any(name == b"if-none-match" and etag in value for name, value in scope["headers"])
         await send({"type": "http.response.start", "status": 304 if known else 200, "headers": [

@@ -6,27 +6,21 @@ changes that. The body is read piece by piece and no further than its limit. Wha
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from authz.ask import Role
-from fhir_profiles.errors import Forbidden, Invalid, Missing, TooLarge, Unavailable, Unsupported
-from hub.api.answers import STU3_JSON, TooSlow, WrongMethod
+from fhir_profiles.errors import Forbidden, Invalid, Missing, Unavailable, Unsupported
+from hub.api.answers import STU3_JSON, WrongMethod
+from hub.api.body import BODY_TIMEOUT_S, body_of
 from hub.api.caller import Caller, caller_of
 from hub.api.capability import stu3_statement
 from hub.api.ports import Parts
 from hub.log.received import MAX_MESSAGE
 
 PREFIX: Final = "/fhir-stu3"
-BODY_TIMEOUT_S: Final = 60.0
-
-
-class Gone(Exception):
-    """The sender hung up before its message was whole; there is nobody to answer."""
-
 
 class Stu3:
     """The ASGI app under /fhir-stu3."""
@@ -46,10 +40,7 @@ class Stu3:
             case "" | "/":
                 if scope["method"] != "POST":
                     raise WrongMethod("POST")
-                try:
-                    response = await self._take(scope, receive)
-                except Gone:
-                    return
+                response = await self._take(scope, receive)
                 await response(scope, receive, send)
             case _:
                 raise Missing("there is nothing here; see /fhir-stu3/metadata")
@@ -59,13 +50,12 @@ class Stu3:
         self._may_send(caller)
         if self._parts.intake is None:
             raise Unavailable("this process takes no messages", code="no-intake")
-        headers = dict(scope["headers"])
-        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
         if not content_type:
             raise Unsupported("a message has a content type", code="content-type")
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise Unsupported("a message is not compressed", code="content-encoding")
-        body = await self._body(headers.get(b"content-length"), receive)
+        body = await body_of(scope["headers"], receive, self._limit, self._timeout)
+        if not body:
+            raise Invalid("the message is empty", code="empty")
         found = await self._parts.intake.post(content_type, body, caller.asker.vendor, caller.network, caller.trace)
         return Response(found.body, found.status, dict(found.headers), found.content_type)
 
@@ -76,30 +66,3 @@ class Stu3:
             raise Forbidden("only a registered system sends here", code="not-a-system")
         if self._parts.clients.get(asker.vendor) != asker.ura:
             raise Forbidden("this system is not registered for that organisation", code="not-registered")
-
-    async def _body(self, announced: bytes | None, receive: Receive) -> bytes:
-        """The whole body. Raises `TooLarge` as soon as it is known to be, `TooSlow` when it does not come, `Gone` when its sender is."""
-        if announced is not None and (not announced.isdigit() or int(announced) > self._limit):
-            raise TooLarge(f"a message has at most {self._limit} bytes")
-        try:
-            async with asyncio.timeout(self._timeout):
-                body = await self._read(receive)
-        except TimeoutError:
-            raise TooSlow("the message did not come within a minute") from None
-        if not body:
-            raise Invalid("the message is empty", code="empty")
-        return body
-
-    async def _read(self, receive: Receive) -> bytes:
-        pieces, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            piece = message.get("body", b"")
-            size += len(piece)
-            if size > self._limit:
-                raise TooLarge(f"a message has at most {self._limit} bytes")
-            pieces.append(piece)
-            more = message.get("more_body", False)
-        return b"".join(pieces)

@@ -23,7 +23,8 @@ from authz.engine import load_policies
 from authz.tokens import StaticKeys, Tokens
 from fhir_profiles.errors import BirthCareError
 from fhir_profiles.identifiers import Bsn, Subject, pseudonym_of
-from hub.api.ports import Parts, Sample
+from hub.api.figures import Sample
+from hub.api.ports import Parts
 from hub.database import open_sqlite
 from hub.door import Door, Related
 from hub.log.envelope import Envelope
@@ -139,6 +140,7 @@ def build(folder: Path) -> World:
         base_url=BASE,
         clock=lambda: CLOCK,
         names=NAMES,
+        pseudonym=lambda digits: pseudonym_of(Bsn(digits), PSEUDONYMS),
         intake=letterbox,
         clients={"praktijk": "00700001"},
         checks={"database": lambda: True},
