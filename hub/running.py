@@ -26,7 +26,7 @@ from fhir_profiles.errors import Unavailable
 from fhir_profiles.identifiers import pseudonym_of
 from hub import wiring
 from hub.api.create import create_api
-from hub.api.figures import DoorFigures, Sample
+from hub.api.figures import Sample
 from hub.api.ports import Parts
 from hub.changes import Changes, Watched
 from hub.demo import seed_consents
@@ -177,12 +177,10 @@ def practice_intake(settings: Settings, stores: Stores, intake: GroupCommit) -> 
 
 def parts(settings: Settings, stores: Stores, tokens: Tokens, door: Any, *, intake: PracticeIntake | None = None,
           samples: Callable[[], Iterable[Sample]] = tuple, checks: Sequence[tuple[str, Callable[[], bool]]] = ()) -> Parts:
-    """What the API asks for. The figures of the door are counted here, and told with those of the process."""
+    """What the API asks for."""
     clients = {source.client_id: source.ura for source in wiring.sources_of(settings).values() if source.client_id}
-    figures = DoorFigures()
     return Parts(tokens, door, settings.base_url, wiring.now, wiring.names_of(settings), wiring.pseudonyms(stores), intake=intake, clients=clients,
-                 checks=wiring.ready_checks(stores, checks), samples=lambda: [*samples(), *(figures.samples() if door is not None else ())],
-                 figures=figures)
+                 checks=wiring.ready_checks(stores, checks), samples=samples)
 
 
 def loop_samples(heartbeat: Heartbeat, name: str) -> Iterable[Sample]:

@@ -38,7 +38,7 @@ class Operations:
             case "/ready":
                 response = await self._ready()
             case _:
-                text = await asyncio.to_thread(lambda: metrics_text(self._parts.samples()))
+                text = await asyncio.to_thread(lambda: metrics_text([*self._parts.samples(), *self._parts.figures.samples()]))
                 response = Response(text, media_type=_TEXT)
         await response(scope, receive, send)
 
