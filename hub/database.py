@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from hub.tables import GROUPS
+
+
+_FRESH_S: Final = 1.0
 
 
 class Database:
@@ -51,23 +55,12 @@ class Database:
 
         Taking one from the pool and giving it back would cost more than most of our reads.
         """
-        connection: Connection | None = getattr(self._mine, "connection", None)
-        if connection is None or connection.closed:
-            self._mine.driver = None
-            connection = self._mine.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            with self._lock:
-                self._kept.add(connection)
+        connection = self._connection()
         try:
             yield connection
         except BaseException:
             # It may be broken (a server that went away): the next reader in this thread opens a new one.
-            self._mine.connection = self._mine.driver = None
-            with self._lock:
-                self._kept.discard(connection)
-            with contextlib.suppress(Exception):
-                connection.invalidate()
-            with contextlib.suppress(Exception):
-                connection.close()
+            self._let_go(connection)
             raise
 
     def fetch(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -75,18 +68,46 @@ class Database:
 
         For the few queries that every look at a plan asks: SQLAlchemy's layers would cost more than the answers.
         """
-        driver: Any = getattr(self._mine, "driver", None)
-        if driver is None:
-            with self.read() as connection:
-                driver = self._mine.driver = connection.connection.driver_connection
+        connection = self._connection()
+        driver: Any = self._mine.driver
         try:
             rows: list[tuple[Any, ...]] = driver.execute(sql if self.is_sqlite else sql.replace("?", "%s"), values).fetchall()
-        except Exception as error:
-            self._mine.driver = None
-            with contextlib.suppress(Exception), self.read():
-                raise error  # the connection may be broken: let it go as a reader would
+        except BaseException:
+            self._let_go(connection)
             raise
         return rows
+
+    def _connection(self) -> Connection:
+        """This thread's connection; one to a server that was not used for a moment is asked first whether it still lives."""
+        connection: Connection | None = getattr(self._mine, "connection", None)
+        if connection is not None and (connection.closed or not self._lives(connection)):
+            self._let_go(connection)
+            connection = None
+        if connection is None:
+            connection = self._mine.connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._mine.driver = connection.connection.driver_connection
+            with self._lock:
+                self._kept.add(connection)
+        self._mine.used = time.monotonic()
+        return connection
+
+    def _lives(self, connection: Connection) -> bool:
+        if self.is_sqlite or time.monotonic() - self._mine.used < _FRESH_S:
+            return True
+        try:
+            connection.exec_driver_sql("SELECT 1")
+        except Exception:
+            return False
+        return True
+
+    def _let_go(self, connection: Connection) -> None:
+        self._mine.connection = self._mine.driver = None
+        with self._lock:
+            self._kept.discard(connection)
+        with contextlib.suppress(Exception):
+            connection.invalidate()
+        with contextlib.suppress(Exception):
+            connection.close()
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -114,8 +135,8 @@ class Database:
 def open_sqlite(path: Path, groups: Sequence[str]) -> Database:
     """A SQLite file with the named groups of tables, migrated to the present schema."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One connection a thread, kept: opening one costs more than most of our reads.
-    engine = create_engine(f"sqlite:///{path}", pool_size=16, max_overflow=16,
+    # Threads keep their connections, so the pool has no bound of its own: the number of threads is one.
+    engine = create_engine(f"sqlite:///{path}", pool_size=16, max_overflow=-1,
                            connect_args={"timeout": 30, "check_same_thread": False, "isolation_level": None, "cached_statements": 256})
 
     @event.listens_for(engine, "connect")
@@ -132,7 +153,7 @@ def open_sqlite(path: Path, groups: Sequence[str]) -> Database:
 
 def open_postgres(url: str, *, pool: int = 8) -> Database:
     """A PostgreSQL database (`postgresql+psycopg://…`) with all groups, migrated to the present schema."""
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=pool, max_overflow=-1, pool_pre_ping=True)
     migrate(engine, tuple(GROUPS))
     return Database(engine)
 

@@ -45,6 +45,7 @@ class Batcher(Generic[T]):
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._running = 0
+        self._waking = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -59,6 +60,17 @@ class Batcher(Generic[T]):
             if len(self._queue) + self._running >= self._limit:
                 raise Unavailable("too much is waiting; send it again later", code="backlog-full")
             self._queue.append((item, done, loop))
+            if loop is None or not _runs(loop):
+                self._changed.notify()
+                return
+            waking, self._waking = self._waking, True
+        if not waking:
+            # Woken at once, the writer would fight the loop for the interpreter while the loop still takes what came in together.
+            loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._waking = False
             self._changed.notify()
 
     async def done(self, item: T) -> None:
@@ -125,6 +137,11 @@ class Batcher(Generic[T]):
             self._queue.clear()
         if left:
             _tell(left, Unavailable("stopped before it could be kept; send it again later", code="stopping"))
+
+
+def _runs(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is called on that event loop."""
+    return asyncio._get_running_loop() is loop
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:

@@ -78,8 +78,8 @@ def sortable(iso: str) -> str:
 
 
 def number_text(number: float) -> str:
-    """A number with a decimal comma and without needless zeros: 6.6 → "6,6", 118.0 → "118"."""
-    return str(int(number)) if float(number).is_integer() else repr(float(number)).replace(".", ",")
+    """A number with a decimal comma, as precise as the source gave it: 6.6 → "6,6", 6.0 → "6,0", 118 → "118"."""
+    return repr(number).replace(".", ",")
 
 
 def with_unit(number: float, unit: str) -> str:

@@ -30,15 +30,10 @@ _SECTIONS: Final = (
     " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
     " AND subject = ? AND episode IN (?, '') ORDER BY section"
 )
-_VERSION: Final = (
+_OUTLINE: Final = (
     "SELECT episode, section, etag FROM view"
     " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
     " AND subject = ? ORDER BY episode, section"
-)
-_EPISODES: Final = (
-    "SELECT DISTINCT episode FROM view"
-    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
-    " AND subject = ? AND episode <> ''"
 )
 
 
@@ -94,7 +89,7 @@ class PlanReader:
     def version(self, subject: str) -> str:
         """A short text that changes whenever anything in her plan does: for live pages and ETags. It tells nothing of the content."""
         hasher = hashlib.blake2b(digest_size=16)
-        for episode, leaf, etag in self._rows(_VERSION, (subject,), None):
+        for episode, leaf, etag in self._rows(_OUTLINE, (subject,), None):
             hasher.update(f"{episode}/{leaf}:".encode() + bytes(etag))
         return hasher.hexdigest()
 

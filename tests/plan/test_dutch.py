@@ -14,7 +14,7 @@ def test_the_due_date_is_day_280_and_weeks_are_counted_from_it() -> None:
     assert weeks_and_days(gestation_days(date(2026, 8, 23), date(2026, 10, 21))) == "31+4"
 
 
-@pytest.mark.parametrize(("number", "text"), [(6.6, "6,6"), (118.0, "118"), (0.05, "0,05"), (7, "7"), (-1.5, "-1,5")])
+@pytest.mark.parametrize(("number", "text"), [(6.6, "6,6"), (118.0, "118,0"), (118, "118"), (0.05, "0,05"), (7, "7"), (-1.5, "-1,5")])
 def test_numbers_have_a_decimal_comma(number: float, text: str) -> None:
     assert number_text(number) == text
 
