@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import hmac
 import itertools
 from collections import Counter
@@ -145,7 +144,7 @@ class Trail:
 
     def actor(self, person: str) -> str:
         """The keyed hash of a person's id that stands in the `actor` column, so that one can search without the ids in the clear."""
-        return hmac.new(self._actor_key, person.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._actor_key, person.encode(), "sha256").hex()[:32]
 
     def _conditions(self, wanted: Filter) -> list[ColumnElement[bool]]:
         c = audit_entry.c

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine, create_engine, event
 
 from hub.tables import GROUPS
 
-
 _FRESH_S: Final = 1.0
 
 

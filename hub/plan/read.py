@@ -30,10 +30,15 @@ _SECTIONS: Final = (
     " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
     " AND subject = ? AND episode IN (?, '') ORDER BY section"
 )
-_OUTLINE: Final = (
+_VERSION: Final = (
     "SELECT episode, section, etag FROM view"
     " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
     " AND subject = ? ORDER BY episode, section"
+)
+_EPISODES: Final = (
+    "SELECT DISTINCT episode FROM view"
+    " WHERE generation = COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'generation'), 1)"
+    " AND subject = ? AND episode <> ''"
 )
 
 
@@ -60,6 +65,8 @@ class PlanReader:
     def episodes(self, subject: str) -> list[str]:
         """Her pregnancies, the present one first: what runs goes before what is over, what began later before what began earlier."""
         known = [row[0] for row in self._rows(_EPISODES, (subject,), None)]
+        if len(known) < 2:
+            return known
         relations = self._relations(None, subject)
 
         def rank(episode: str) -> tuple[bool, str, str]:
@@ -89,7 +96,7 @@ class PlanReader:
     def version(self, subject: str) -> str:
         """A short text that changes whenever anything in her plan does: for live pages and ETags. It tells nothing of the content."""
         hasher = hashlib.blake2b(digest_size=16)
-        for episode, leaf, etag in self._rows(_OUTLINE, (subject,), None):
+        for episode, leaf, etag in self._rows(_VERSION, (subject,), None):
             hasher.update(f"{episode}/{leaf}:".encode() + bytes(etag))
         return hasher.hexdigest()
 
