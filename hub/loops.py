@@ -7,6 +7,7 @@ At least once, and idempotent: a crash repeats a batch, and the repeat changes n
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
@@ -102,14 +103,19 @@ class Loop(threading.Thread):
                         self.step(batch)
                         pause = 0.05
             except (BirthCareError, SQLAlchemyError, OSError) as fault:
-                self.heartbeat.failures += 1
                 log.warning("loop_interrupted", reader=self.name, error_type=type(fault).__name__, code=getattr(fault, "code", ""))
+            except Exception:
+                # A fault of ours, or of a library. A loop that ended would stop the hub until someone saw it, and going on cannot do harm.
+                log.exception("loop_failed", reader=self.name)
+            finally:
+                if reader is not None:
+                    with contextlib.suppress(Exception):
+                        reader.close()
+            if not self._stopping.is_set():
+                self.heartbeat.failures += 1
                 self.forget()
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
-            finally:
-                if reader is not None:
-                    reader.close()
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Finish the batch in hand and end."""

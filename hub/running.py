@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
@@ -41,7 +41,12 @@ from hub.stores import Stores, kafka_settings, open_received, open_recorded, ope
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 _WATCH_S = 0.25
+_AWAY: Final = frozenset({"database-away", "log-away"})
+_PATIENCE_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 1.0
 
 
 class Stop:
@@ -129,7 +134,23 @@ def run(main: Callable[[Stop], Awaitable[int]]) -> int:
 def begin(settings: Settings, process: str) -> Stores:
     """What every process does first: its log, its databases."""
     configure(process, settings.log_level)
-    return open_stores(settings)
+    return patiently(lambda: open_stores(settings))
+
+
+def patiently(open_part: Callable[[], T], patience_s: float = _PATIENCE_S) -> T:
+    """What `open_part` gives. A database or broker that is away is waited for: after a power cut nothing says who is up first.
+
+    Raises `Unavailable` when it stays away; whoever looks after the process then starts it again.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return open_part()
+        except Unavailable as away:
+            if away.code not in _AWAY or time.monotonic() > deadline:
+                raise
+            log.warning("part_away", code=away.code)
+            time.sleep(_LOOK_AGAIN_S)
 
 
 @contextlib.asynccontextmanager
@@ -290,13 +311,13 @@ def connect(settings: Settings, names: Sequence[str]) -> int:
         raise Unavailable(f"there is no connector {', '.join(sorted(unknown))}; there are hix, practice and epic", code="no-connector")
     stores = begin(settings, "connect")
     try:
-        return run(lambda stop: _connect(settings, stores, frozenset(names or ("hix", "practice", "epic")), stop))
+        received = patiently(lambda: open_received(settings, stores, "connect"))
+        return run(lambda stop: _connect(settings, stores, received, frozenset(names or ("hix", "practice", "epic")), stop))
     finally:
         stores.close()
 
 
-async def _connect(settings: Settings, stores: Stores, names: frozenset[str], stop: Stop) -> int:
-    received = open_received(settings, stores, "connect")
+async def _connect(settings: Settings, stores: Stores, received: EventLog, names: frozenset[str], stop: Stop) -> int:
     async with contextlib.AsyncExitStack() as stack:
         intake, pressure = await stack.enter_async_context(taking_in(settings, stores, received, stop))
         if "hix" in names:
@@ -319,14 +340,14 @@ async def _connect(settings: Settings, stores: Stores, names: frozenset[str], st
 def map_(settings: Settings) -> int:
     """The mapper as a process of its own."""
     stores = begin(settings, "map")
-    received, recorded = open_received(settings, stores, "map"), open_recorded(settings, stores, "map")
+    received, recorded = patiently(lambda: (open_received(settings, stores, "map"), open_recorded(settings, stores, "map")))
     return _looping(settings, stores, MapLoop(received, stores.hub, recorded, wiring.build_mapper(settings, stores), settings.batch))
 
 
 def project(settings: Settings) -> int:
     """The projector as a process of its own."""
     stores = begin(settings, "project")
-    recorded = open_recorded(settings, stores, "project")
+    recorded = patiently(lambda: open_recorded(settings, stores, "project"))
     return _looping(settings, stores, ProjectLoop(recorded, stores.hub, wiring.build_projector(stores), stores.keyring, settings.batch))
 
 
@@ -354,17 +375,17 @@ def serve(settings: Settings) -> int:
     """API and pages as a process of their own."""
     stores = begin(settings, "serve")
     try:
-        return run(lambda stop: _serve(settings, stores, stop))
+        received = patiently(lambda: open_received(settings, stores, "serve"))
+        return run(lambda stop: _serve(settings, stores, received, stop))
     finally:
         stores.close()
 
 
-async def _serve(settings: Settings, stores: Stores, stop: Stop) -> int:
+async def _serve(settings: Settings, stores: Stores, received: EventLog, stop: Stop) -> int:
     access = wiring.build_access(settings, stores)
     access.trail.start()
     if settings.demo:
         seed_consents(access.consents, wiring.pseudonym_key(stores))
-    received = open_received(settings, stores, "serve")
     pressure = Pressure(received, stores, settings.backlog_limit)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, access.trail.stop)

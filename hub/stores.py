@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy.exc import OperationalError
+
 from audit.protect import protect
 from fhir_profiles.errors import Unavailable
 from hub.database import Database, open_postgres, open_sqlite
@@ -31,10 +33,22 @@ class Stores:
 
 
 def open_stores(settings: Settings, *, create: bool = True) -> Stores:
-    """Open (and migrate) the databases. With `create=False` nothing is made: raises `Unavailable` when there is no hub in the folder."""
+    """Open (and migrate) the databases. With `create=False` nothing is made.
+
+    Raises `Unavailable`: when there is no hub in the folder, and when a database cannot be reached (code "database-away") or opened.
+    """
+    if not create and not settings.kek.exists() and not (settings.data / "keys.db").exists():
+        raise Unavailable(f"there is no hub in {settings.data} (no key at {settings.kek})", code="no-hub")
+    try:
+        return _opened(settings, create=create)
+    except OperationalError as error:
+        if not settings.database.get_secret_value():
+            raise Unavailable(f"the databases in {settings.data} cannot be opened", code="database-shut") from error
+        raise Unavailable("the database cannot be reached", code="database-away") from error
+
+
+def _opened(settings: Settings, *, create: bool) -> Stores:
     url, data = settings.database.get_secret_value(), settings.data
-    if not create and not settings.kek.exists() and not (data / "keys.db").exists():
-        raise Unavailable(f"there is no hub in {data} (no key at {settings.kek})", code="no-hub")
     keys = open_postgres(url) if url else open_sqlite(data / "keys.db", ["keys"])
     try:
         keyring = _keyring(settings, keys, create=create)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from connectors.contract import Dossier, Mapped, Person
 from fhir_profiles.errors import Invalid
@@ -22,7 +22,7 @@ from hub.identity.pregnancies import Pregnancy, WomanState, episode_on, join
 from hub.identity.vault import Vault
 from hub.log.envelope import Seal, woman_key
 from hub.tables import woman
-from hub.upsert import replace
+from hub.upsert import look_up, replace
 
 _EMPTY: Final = WomanState()
 
@@ -72,13 +72,7 @@ class Identities:
     def begin(self, tx: Connection, subjects: Iterable[str]) -> None:
         """Read the women of a batch, and keep their rows to ourselves until the transaction ends."""
         self._states, self._changed = {}, set()
-        wanted = sorted(set(subjects))
-        if not wanted:
-            return
-        query = select(woman.c.subject, woman.c.body).where(woman.c.subject.in_(wanted))
-        if tx.dialect.name != "sqlite":
-            query = query.with_for_update()
-        for subject, body in tx.execute(query):
+        for subject, body in look_up(tx, woman, ("subject", "body"), subjects, hold=True):
             plain = self.seal.open(woman_key(subject), bytes(body), subject.encode())
             self._states[subject] = WomanState.from_json(orjson.loads(plain))
 

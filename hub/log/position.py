@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, select
 
 from fhir_profiles.errors import Unavailable
 from hub.log.port import Cursor
 from hub.tables import position
 
-_BEGIN: Final = text(
-    'INSERT INTO position (reader, "partition", "offset") VALUES (:reader, :partition, :offset) '
-    'ON CONFLICT (reader, "partition") DO NOTHING'
-)
+# Plain text, because they run in every batch: building them would cost more than running them.
+_BEGIN: Final = 'INSERT INTO position (reader, "partition", "offset") VALUES (?, ?, ?) ON CONFLICT (reader, "partition") DO NOTHING'
+_MOVE: Final = 'UPDATE position SET "offset" = ? WHERE reader = ? AND "partition" = ? AND "offset" = ?'
 
 
 class LostPosition(Unavailable):
@@ -42,7 +41,5 @@ def advance(tx: Connection, reader: str, before: Cursor, after: Cursor) -> None:
 
 
 def _move(tx: Connection, reader: str, partition: int, old: int | None, new: int) -> bool:
-    if old is None:
-        return tx.execute(_BEGIN, {"reader": reader, "partition": partition, "offset": new}).rowcount == 1
-    at = (position.c.reader == reader) & (position.c.partition == partition) & (position.c.offset == old)
-    return tx.execute(update(position).where(at).values(offset=new)).rowcount == 1
+    sql, values = (_BEGIN, (reader, partition, new)) if old is None else (_MOVE, (new, reader, partition, old))
+    return tx.exec_driver_sql(sql if tx.dialect.name == "sqlite" else sql.replace("?", "%s"), values).rowcount == 1

@@ -13,14 +13,12 @@ from enum import Enum
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from hub.tables import seen
-from hub.upsert import replace
+from hub.upsert import look_up, replace
 
 _RANK: Final = {"registered": "0", "preliminary": "0", "amended": "2", "corrected": "2", "entered-in-error": "3", "cancelled": "3"}
-_CHUNK: Final = 900
-"""SQLite takes a limited number of values in one statement."""
 
 
 class Told(Enum):
@@ -47,12 +45,9 @@ class Memory:
     def begin(self, tx: Connection, identities: Iterable[str]) -> None:
         """Read what is known of the resources of a batch."""
         self._known, self._changed = {}, set()
-        wanted = [bytes.fromhex(i) for i in sorted(set(identities))]
-        for start in range(0, len(wanted), _CHUNK):
-            query = select(seen.c.identity, seen.c.marks).where(seen.c.identity.in_(wanted[start:start + _CHUNK]))
-            for identity, marks in tx.execute(query):
-                episode, *versions = orjson.loads(marks)
-                self._known[bytes(identity).hex()] = _Entry(episode, versions)
+        for identity, marks in look_up(tx, seen, ("identity", "marks"), map(bytes.fromhex, identities)):
+            episode, *versions = orjson.loads(marks)
+            self._known[bytes(identity).hex()] = _Entry(episode, versions)
 
     def mark(self, content: bytes) -> str:
         """The keyed digest of a resource's canonical bytes: 16 hexadecimal characters."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, TextClause, bindparam, text
+from sqlalchemy import Connection, CursorResult, bindparam, text
 
 
 class Row(NamedTuple):
@@ -38,9 +38,7 @@ class Relation(NamedTuple):
     until: str
 
 
-_USED: Final = text("SELECT value FROM meta WHERE name = 'generation'")
-_USED_SHARED: Final = text("SELECT value FROM meta WHERE name = 'generation' FOR SHARE")
-_USED_ALONE: Final = text("SELECT value FROM meta WHERE name = 'generation' FOR UPDATE")
+_USED: Final = "SELECT value FROM meta WHERE name = 'generation'"
 _LAST: Final = text("SELECT value FROM meta WHERE name = 'generation-made'")
 _MADE: Final = text(
     "INSERT INTO meta (name, value) VALUES ('generation-made', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -54,25 +52,25 @@ def generation(tx: Connection) -> int:
     On PostgreSQL it is held until the transaction ends, so that a rebuild cannot switch between the reading and the writing. On
     SQLite one writer at a time does the same.
     """
-    return _generation(tx, _USED if tx.dialect.name == "sqlite" else _USED_SHARED)
+    return _generation(tx, "" if tx.dialect.name == "sqlite" else " FOR SHARE")
 
 
 def hold_generation(tx: Connection) -> int:
     """The generation in use, held alone: waits for every transaction that writes views, and lets none begin until this one ends."""
-    return _generation(tx, _USED if tx.dialect.name == "sqlite" else _USED_ALONE)
+    return _generation(tx, "" if tx.dialect.name == "sqlite" else " FOR UPDATE")
 
 
-def _generation(tx: Connection, query: TextClause) -> int:
-    value = tx.execute(query).scalar()
+def _generation(tx: Connection, hold: str) -> int:
+    value = tx.exec_driver_sql(_USED + hold).scalar()
     if value is None:
         tx.execute(_FIRST)
-        value = tx.execute(query).scalar_one()
+        value = tx.exec_driver_sql(_USED + hold).scalar_one()
     return int(value)
 
 
 def generation_seen(tx: Connection) -> int:
     """The generation in use, for a reader: nothing is held."""
-    return int(tx.execute(_USED).scalar() or 1)
+    return int(tx.exec_driver_sql(_USED).scalar() or 1)
 
 
 def new_generation(tx: Connection) -> int:
@@ -87,15 +85,15 @@ def use_generation(tx: Connection, number: int) -> None:
     tx.execute(text("UPDATE meta SET value = :value WHERE name = 'generation'"), {"value": str(number)})
 
 
-_LEAVES: Final = text("SELECT section FROM view WHERE generation = :g AND subject = :s AND episode = :e")
-_BODY: Final = text("SELECT body FROM view WHERE generation = :g AND subject = :s AND episode = :e AND section = :l")
-_EPISODES: Final = text("SELECT DISTINCT episode FROM view WHERE generation = :g AND subject = :s")
-_SAVE: Final = text(
-    "INSERT INTO view (generation, subject, episode, section, etag, events, body) VALUES (:g, :s, :e, :l, :t, :n, :b)"
+_LEAVES: Final = "SELECT section FROM view WHERE generation = ? AND subject = ? AND episode = ?"
+_BODY: Final = "SELECT body FROM view WHERE generation = ? AND subject = ? AND episode = ? AND section = ?"
+_EPISODES: Final = "SELECT DISTINCT episode FROM view WHERE generation = ? AND subject = ?"
+_SAVE: Final = (
+    "INSERT INTO view (generation, subject, episode, section, etag, events, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (generation, subject, episode, section)"
     " DO UPDATE SET etag = excluded.etag, events = excluded.events, body = excluded.body"
 )
-_DROP: Final = text("DELETE FROM view WHERE generation = :g AND subject = :s AND episode = :e AND section = :l")
+_DROP: Final = "DELETE FROM view WHERE generation = ? AND subject = ? AND episode = ? AND section = ?"
 _FORGET_RELATIONS: Final = text("DELETE FROM relation WHERE generation = :g AND subject = :s")
 _SAVE_RELATION: Final = text(
     'INSERT INTO relation (generation, subject, episode, ura, kind, since, "until") VALUES (:g, :s, :e, :u, :k, :f, :t)'
@@ -104,33 +102,31 @@ _SAVE_RELATION: Final = text(
 
 def leaves(tx: Connection, number: int, subject: str, episode: str) -> list[str]:
     """The names of the rows of one woman and pregnancy."""
-    return [row[0] for row in tx.execute(_LEAVES, {"g": number, "s": subject, "e": episode})]
+    return [row[0] for row in _run(tx, _LEAVES, (number, subject, episode))]
 
 
 def body(tx: Connection, number: int, subject: str, episode: str, leaf: str) -> bytes | None:
     """The sealed state of one row, None when there is no such row."""
-    found = tx.execute(_BODY, {"g": number, "s": subject, "e": episode, "l": leaf}).scalar()
+    found = _run(tx, _BODY, (number, subject, episode, leaf)).scalar()
     return None if found is None else bytes(found)
 
 
 def episodes(tx: Connection, number: int, subject: str) -> list[str]:
     """The pregnancies of a woman that have rows, the empty one (facts of no known pregnancy) among them."""
-    return [row[0] for row in tx.execute(_EPISODES, {"g": number, "s": subject})]
+    return [row[0] for row in _run(tx, _EPISODES, (number, subject))]
 
 
 def save(tx: Connection, number: int, rows: Sequence[Row]) -> None:
     """Write rows, over those that are there."""
     if rows:
-        tx.execute(_SAVE, [
-            {"g": number, "s": row.subject, "e": row.episode, "l": row.leaf, "t": row.etag, "n": row.events, "b": row.body} for row in rows
-        ])
+        _run(tx, _SAVE, [(number, *row) for row in rows])
 
 
 def drop(tx: Connection, number: int, gone: Iterable[tuple[str, str, str]]) -> None:
     """Remove rows (subject, episode, leaf): leaves that were split."""
-    rows = [{"g": number, "s": subject, "e": episode, "l": leaf} for subject, episode, leaf in gone]
+    rows = [(number, *leaf) for leaf in gone]
     if rows:
-        tx.execute(_DROP, rows)
+        _run(tx, _DROP, rows)
 
 
 def save_relations(tx: Connection, number: int, subject: str, relations: Sequence[Relation]) -> None:
@@ -161,6 +157,11 @@ def relations(tx: Connection, subject: str) -> list[Relation]:
 def relations_of(tx: Connection, ura: str) -> list[Relation]:
     """An organisation's treatment relations in the generation in use."""
     return [Relation(*row) for row in fetched(tx, _OF_ORGANISATION, (ura,))]
+
+
+def _run(tx: Connection, sql: str, values: Any) -> CursorResult[Any]:
+    """One of the statements with `?` places that run for every batch, not compiled anew each time. A list of tuples runs it for each."""
+    return tx.exec_driver_sql(sql if tx.dialect.name == "sqlite" else sql.replace("?", "%s"), values)
 
 
 def fetched(tx: Connection, sql: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:

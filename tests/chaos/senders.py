@@ -173,7 +173,7 @@ class Outside:
             self.tally.acked[name] += 1
         elif answer.status_code != 503:
             self.tally.wrong.append(f"Bundle {name} was answered with {answer.status_code}")
-        return answer.status_code == 200
+        return answer.status_code != 503
 
     # --- readers -----------------------------------------------------------------------------------------------------------------
 
