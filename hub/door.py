@@ -260,6 +260,7 @@ class Door:
         except Exception as error:
             raise _not_recorded(error) from error
         if self.pool is None:
+            await asyncio.sleep(0)  # The writer of the trail begins, with all that was asked together, before we load.
             loaded = _attempt(load)
             return await _kept(pending), _value(loaded)
         loading = asyncio.get_running_loop().run_in_executor(self.pool, _attempt, load)

@@ -141,6 +141,15 @@ async def test_a_coroutine_waits_until_its_item_is_durable_and_gets_its_error() 
     made.stop()
 
 
+async def test_what_is_handed_in_within_one_turn_of_the_loop_is_written_together() -> None:
+    batches: list[list[int]] = []
+    made = Batcher(batches.append, max_batch=50, limit=100, name="test")
+    made.start()
+    await asyncio.gather(*(made.done(number) for number in range(40)))
+    await asyncio.to_thread(made.stop)
+    assert batches == [list(range(40))]
+
+
 async def test_a_coroutine_that_was_cancelled_does_not_disturb_the_batch() -> None:
     gate = Gate()
     made = batcher(gate)
