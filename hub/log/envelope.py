@@ -122,7 +122,9 @@ def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
         for e in events
     ]
     plain = ZSTD.compress.compress(orjson.dumps(rows))
-    return Record(record_id, first.subject, attributes, seal.seal(name, plain, record_id.encode()))
+    # An attribute that says nothing is left out: it would cost bytes in every record.
+    said = {attribute: value for attribute, value in attributes.items() if value}
+    return Record(record_id, first.subject, said, seal.seal(name, plain, record_id.encode()))
 
 
 def unpack(record: Record, seal: Seal) -> list[Envelope]:
@@ -130,8 +132,8 @@ def unpack(record: Record, seal: Seal) -> list[Envelope]:
     a = record.attributes
     plain = ZSTD.expand.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=_LIMIT)
     rows = upcast(int(a["schema"]), orjson.loads(plain))
-    source, subject, episode, time, mapping = a["source"], a["subject"], a["episode"], a["time"], a["mapping"]
-    place, heard, trace = a["origin"], a.get("heard", ""), a.get("traceparent", "")
+    source, subject, episode, time, mapping = a["source"], a["subject"], a.get("episode", ""), a["time"], a.get("mapping", "")
+    place, heard, trace = a.get("origin", ""), a.get("heard", ""), a.get("traceparent", "")
     return [
         Envelope(i, kind, source, subject, about, episode, time, effective, identity, version, concept, section, sensitivity,
                  Origin(place, message, mapping, paths, heard), resource, trace)

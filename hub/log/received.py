@@ -67,7 +67,8 @@ def to_record(message: Incoming, seal: Seal) -> Record:
         "size": str(len(message.body)), "traceparent": message.trace, **{f"transport-{k}": v for k, v in message.transport.items()},
     }
     body = seal.seal(key, ZSTD.compress.compress(message.body), record_id.encode())
-    return Record(record_id, message.subject or message.source, attributes, body)
+    said = {attribute: value for attribute, value in attributes.items() if value}
+    return Record(record_id, message.subject or message.source, said, body)
 
 
 def to_incoming(record: Record, seal: Seal) -> Incoming:
@@ -75,4 +76,4 @@ def to_incoming(record: Record, seal: Seal) -> Incoming:
     a = record.attributes
     body = ZSTD.expand.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=MAX_MESSAGE + 1)
     transport = {k.removeprefix("transport-"): v for k, v in a.items() if k.startswith("transport-")}
-    return Incoming(a["connector"], a["source"], a["mediatype"], body, a["subject"], a["time"], transport, a.get("traceparent", ""))
+    return Incoming(a["connector"], a["source"], a.get("mediatype", ""), body, a.get("subject", ""), a["time"], transport, a.get("traceparent", ""))
