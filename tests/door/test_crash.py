@@ -29,7 +29,7 @@ def test_killed_between_decision_and_answer_the_entry_stands_and_no_answer_was_g
         answers = [process.stdout.readline().strip() for _ in range(2)]
         assert process.stdout.readline() == "deciding\n"
         house = House(tmp_path)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while count(house) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.stdin.write("\n")

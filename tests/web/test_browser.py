@@ -187,7 +187,7 @@ def test_a_withdrawn_yes_closes_the_page_of_who_has_it_open(chromium: Browser, o
         page.goto(f"{open_hub.base_url}/zorg/plan/{NOOR}")
         open_hub.site.answers[NOOR, "00700001"] = "no"
         open_hub.site.ring(NOOR)
-        expect(page.get_by_role("heading", level=1)).to_have_text("Dit is niet open voor u")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Dit is niet open voor u", timeout=20_000)
 
 
 def test_a_print_has_the_words_and_neither_tape_nor_buttons(chromium: Browser, open_hub: Hub) -> None:
