@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import select
 
 from audit.check import check
-from audit.entry import REFUSED, SUCCESS
+from audit.entry import ERROR, REFUSED, SUCCESS
 from audit.trail import EVERYTHING, Trail
 from connectors.formats.hl7v2 import MEDIA_TYPE, peek
 from hub import wiring
@@ -163,12 +163,12 @@ def assert_every_answer_is_in_the_trail(tally: Tally, stores: Stores) -> int:
     """Each answer with data has its entry, each refusal too; every woman's numbers run on without a hole. Returns how many answers gave data."""
     trail = Trail(stores.audit, stores.keyring, wiring.now)
     entries = {line.entry.about.request_id: line.entry.what.outcome for line in trail.walk(EVERYTHING)}
-    wanted = {200: SUCCESS, 403: REFUSED}
-    asked = {request_id: wanted[status] for request_id, status in tally.answers.items() if status in wanted}
-    missing = [request_id for request_id, outcome in asked.items() if entries.get(request_id) != outcome]
-    assert not missing, f"{len(missing)} of {len(asked)} answers have no entry in the trail"
+    wanted = {200: (SUCCESS,), 403: (REFUSED, ERROR)}
+    asked = {request_id: status for request_id, status in tally.answers.items() if status in wanted}
+    missing = {request_id: status for request_id, status in asked.items() if entries.get(request_id) not in wanted[status]}
+    assert not missing, f"{len(missing)} of {len(asked)} answers are not in the trail as given: {[(s, entries.get(r)) for r, s in missing.items()]}"
     odd = Counter(status for status in tally.answers.values() if status not in (*wanted, 503))
     assert not odd, f"answers with other statuses: {odd}"
     checked = check(stores.audit, trail)
     assert checked.whole, f"the trail is not whole: {checked}"
-    return list(asked.values()).count(SUCCESS)
+    return list(asked.values()).count(200)
