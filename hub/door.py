@@ -160,6 +160,8 @@ class Door:
 
         Each woman on the list is decided about on her own and gets her own entry (IHE BALP: one a patient), in one commit. Who is not
         on the list was not looked at. An empty list makes one entry. Raises `Forbidden` when no woman could ever open for this asker.
+
+        Newest relation first; with `after`, the women beyond that pseudonym ("" for the first), in the order of pseudonyms.
         """
         at = self._begin(ask)
         ask = replace(ask, subject="", episode="", action="search", query=ask.query or "clients")

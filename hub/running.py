@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from audit.trail import Trail
 from authz.tokens import Tokens
 from connectors.formats.mllp import MllpServer
 from connectors.hix.source import listener
@@ -223,6 +224,11 @@ def intake_samples(intake: GroupCommit, pressure: Pressure) -> Iterable[Sample]:
     yield Sample("ooievaar_ack_slowed_seconds", "gauge", "by how much answers are held back", intake.slowed())
 
 
+def trail_samples(trail: Trail) -> Iterable[Sample]:
+    """The figures of the audit trail; what the door answered is counted by the API itself."""
+    yield Sample("ooievaar_audit_queue_depth", "gauge", "entries of the audit trail that wait to be durable", trail.depth())
+
+
 def write_run_file(settings: Settings, mllp_port: int) -> Path:
     """Tell `ooievaar demo info`, `status` and `doctor` where this hub is."""
     path = settings.data / "run.json"
@@ -264,6 +270,7 @@ async def _up(settings: Settings, stores: Stores, stop: Stop) -> int:
         def samples() -> Iterable[Sample]:
             yield from loop_samples(worker.heartbeat, "map")
             yield from intake_samples(intake, pressure)
+            yield from trail_samples(access.trail)
 
         web = build_web(settings, stores, access, changes, pressure, stop, slowed=intake.slowed)
         api = create_api(parts(settings, stores, wiring.build_tokens(settings, stores), access.door, intake=practice, samples=samples,
@@ -392,7 +399,8 @@ async def _serve(settings: Settings, stores: Stores, received: EventLog, stop: S
         watching = asyncio.create_task(pressure.watch(stop))
         stack.callback(watching.cancel)
         web = build_web(settings, stores, access, Watched(), pressure, stop, slowed=lambda: max(0.0, pressure() - 1.0))
-        api = create_api(parts(settings, stores, wiring.build_tokens(settings, stores), access.door), web)
+        api = create_api(parts(settings, stores, wiring.build_tokens(settings, stores), access.door,
+                               samples=lambda: trail_samples(access.trail)), web)
         http = Server(api, settings.http_host, settings.http_port)
         await http.start()
         stack.push_async_callback(http.stop)

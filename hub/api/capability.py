@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -13,38 +14,52 @@ from fhir_profiles.identifiers import URA_SYSTEM
 
 READ: Final = "read"
 SEARCH: Final = "search-type"
-PAGING: Final = ("_count", "_page")
-
-INTERACTIONS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {
-    # type: interactions, search parameters, operations on an instance
-    "AuditEvent": ((SEARCH,), ("patient", "agent", "date", "outcome"), ()),
-    "CarePlan": ((READ, SEARCH), ("patient", "subject"), ("sections",)),
-    "Composition": ((SEARCH,), ("patient", "subject"), ("document",)),
-    "Observation": ((READ, SEARCH), ("patient", "subject", "code", "date"), ()),
-    "Patient": ((READ, SEARCH), ("identifier",), ()),
-}
 PATIENT: Final = "Patient"
-_PAGED: Final = frozenset({"AuditEvent", "Observation", "Patient"})
-_SORTED: Final = frozenset({"Observation"})
+_PAGING: Final = ("_count", "_page")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What there is for one type: interactions, search parameters, result parameters, operations on an instance, and words to it."""
+
+    interactions: tuple[str, ...]
+    parameters: tuple[str, ...]
+    results: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    words: str = ""
+
+
+_HERSELF: Final = " The woman herself may leave it out."
+INTERACTIONS: Final[dict[str, Offer]] = {
+    "AuditEvent": Offer((SEARCH,), ("patient", "agent", "date", "outcome"), _PAGING,
+                        words="The woman's own list takes patient alone, and she may leave that out; the rest is for an auditor."),
+    "CarePlan": Offer((READ, SEARCH), ("patient", "subject"), operations=("sections",), words="A search names one patient." + _HERSELF),
+    "Composition": Offer((SEARCH,), ("patient", "subject"), operations=("document",), words="A search names one patient." + _HERSELF),
+    "Observation": Offer((READ, SEARCH), ("patient", "subject", "code", "date"), (*_PAGING, "_sort"),
+                         words="A search names one patient." + _HERSELF + " The only order is -date."),
+    PATIENT: Offer((READ, SEARCH), ("identifier",), _PAGING,
+                   words="By identifier: a BSN, alone, in the body of POST [base]/Patient/_search and never in an address (400). Without it:"
+                         " a caregiver's work list (with _count and _page), or the woman's own record (no parameters); others 403."),
+}
 
 
 def taken(kind: str) -> tuple[str, ...]:
-    """Every parameter that a search for this type takes; whatever else is asked is refused."""
-    return (*INTERACTIONS[kind][1], *(PAGING if kind in _PAGED else ()), *(("_sort",) if kind in _SORTED else ()))
+    """Every parameter that a search of this type takes."""
+    return (*INTERACTIONS[kind].parameters, *INTERACTIONS[kind].results)
 
 
-_KINDS: Final = {"patient": "reference", "subject": "reference", "agent": "token", "code": "token", "outcome": "token", "date": "date", "identifier": "token"}
+_KINDS: Final = {"patient": "reference", "subject": "reference", "agent": "token", "code": "token", "identifier": "token", "outcome": "token",
+                 "date": "date"}
 _DOCUMENTS: Final = {
     "sections": "GET [base]/CarePlan/[patient]/$sections?episode=&section=: the states of the open sections as JSON, for systems that draw"
                 " the plan themselves. Custom; not FHIR resources.",
     "document": "GET [base]/Composition/[id]/$document: the plan as a document Bundle. Nothing is stored by asking for it.",
 }
 _RULES: Final = (
-    "Closed by default: a search parameter or modifier that is not listed here is refused (400) and never ignored; there is no chaining,"
+    "Every search is taken by GET [base]/[type] and by POST [base]/[type]/_search (application/x-www-form-urlencoded, at most 2048 bytes)."
+    " Closed by default: a search parameter or modifier that is not listed here is refused (400) and never ignored; there is no chaining,"
     " _has, _include, _revinclude, _filter, _summary or _elements. Totals count only what the caller may see. An unknown patient and one"
-    " whose plan is closed to the caller give the same answer (403). Every read is recorded before it is answered. Each search may also be"
-    " sent by POST [base]/[type]/_search; Patient by identifier (BSN) only so, for an address is no place for a BSN. A woman who names no"
-    " patient means herself; a caregiver who searches for Patient without parameters gets her work list."
+    " whose plan is closed to the caller give the same answer (403). Every read is recorded before it is answered."
 )
 
 
@@ -80,8 +95,9 @@ def _security(system: str) -> dict[str, Any]:
 
 
 def _resource(base_url: str, name: str) -> dict[str, Any]:
-    interactions, parameters, operations = INTERACTIONS[name]
-    named = [{"name": p, "type": _KINDS[p]} for p in parameters]
-    offered = [{"name": o, "definition": f"{base_url}/OperationDefinition/{name}-{o}", "documentation": _DOCUMENTS[o]} for o in operations]
-    return {"type": name, "interaction": [{"code": code} for code in interactions], "versioning": "no-version",
-            **({"searchParam": named} if named else {}), **({"operation": offered} if offered else {})}
+    offer = INTERACTIONS[name]
+    results = f"Result parameters: {', '.join(offer.results)}." if offer.results else "No result parameters."
+    named = [{"name": p, "type": _KINDS[p]} for p in offer.parameters]
+    offered = [{"name": o, "definition": f"{base_url}/OperationDefinition/{name}-{o}", "documentation": _DOCUMENTS[o]} for o in offer.operations]
+    return {"type": name, "documentation": f"{offer.words} {results}", "interaction": [{"code": code} for code in offer.interactions],
+            "versioning": "no-version", **({"searchParam": named} if named else {}), **({"operation": offered} if offered else {})}

@@ -1,5 +1,4 @@
-"""The FHIR R4 API: every route reads through the door, and replies with bytes. `reading.py` has the order of refusals.
-"""
+"""The FHIR R4 API: every route reads through the door, and replies with bytes. `reading.py` has the order of refusals."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ async def _clients(reading: Reading, caller: Caller, query: Query) -> Response:
 
 def _page(reading: Reading, clients: list[Client], count: int, query: Query) -> Fhir:
     """One Patient a woman, whichever of her pregnancies the relation is with. A full page has a next one, which may be empty."""
-    opened = {client.related.subject: client.opened for client in clients}
-    resources = [patient(reading.shown(subject, one, (FRONT,))) for subject, one in opened.items()]
+    opened = {client.related.subject: client.opened for client in reversed(clients)}
+    resources = [patient(reading.shown(subject, one, (FRONT,))) for subject, one in sorted(opened.items())]
     base_url, following = reading.parts.fhir_url, ""
     if len(clients) == count:
         pairs = [(name, value) for name, values in query.values.items() for value in values if name != "_page"]

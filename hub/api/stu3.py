@@ -22,6 +22,7 @@ from hub.log.received import MAX_MESSAGE
 
 PREFIX: Final = "/fhir-stu3"
 
+
 class Stu3:
     """The ASGI app under /fhir-stu3."""
 

@@ -11,6 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ _CHUNK: Final = 900
 class Erased(BirthCareError):
     """The key was destroyed on purpose: what it sealed is gone."""
 
-    issue = "not-found"
+    issue, status = "not-found", HTTPStatus.GONE
 
 
 def holds_keys(database: Database) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from hub.api.capability import INTERACTIONS, READ, SEARCH
 from hub.api.create import create_api
 from hub.api.fhir import create_router
 from hub.api.operations import Operations
-from tests.api.world import NOOR, World, bearer
+from tests.api.world import NOOR, SAMIRA, World, bearer
 
 
 def test_it_says_that_it_lives(client: TestClient) -> None:
@@ -62,24 +63,49 @@ def test_whatever_is_not_the_apis_goes_to_the_pages(world: World) -> None:
 
 def test_the_statement_names_every_route_and_no_other(world: World, client: TestClient) -> None:
     said = client.get("/fhir/metadata").json()
-    stated = {(r["type"], i["code"]) for r in said["rest"][0]["resource"] for i in r["interaction"]}
-    there = set()
-    for route in create_router(world.parts).routes:
-        assert isinstance(route, Route)
-        kind, _, rest = route.path.strip("/").partition("/")
-        if kind in INTERACTIONS and "$" not in rest:
-            there.add((kind, READ if rest and rest != "_search" else SEARCH))
+    stated = {call for r in said["rest"][0]["resource"] for i in r["interaction"] for call in CALLS[i["code"]](r["type"])}
+    operations = {(r["type"], o["name"]) for r in said["rest"][0]["resource"] for o in r.get("operation", [])}
+    there = {(method, route.path) for route in create_router(world.parts).routes if isinstance(route, Route) for method in route.methods or ()}
+    there = {(method, re.sub(r"{\w+}", "[id]", path)) for method, path in there} - {
+        ("GET", "/metadata"),
+        ("GET", "/.well-known/smart-configuration"),
+        ("GET", "/Composition/[id]/$document"),
+    }
     assert stated == there
+    assert operations == {("CarePlan", "sections"), ("Composition", "document")}
 
 
-@pytest.mark.parametrize("kind", [k for k, (interactions, _, _) in INTERACTIONS.items() if SEARCH in interactions])
+CALLS: dict[str, Callable[[str], set[tuple[str, str]]]] = {
+    READ: lambda kind: {("GET", f"/{kind}/[id]")},
+    SEARCH: lambda kind: {("GET", f"/{kind}"), ("POST", f"/{kind}/_search")},
+}
+
+
+@pytest.mark.parametrize("kind", [k for k, offer in INTERACTIONS.items() if SEARCH in offer.interactions])
 def test_every_stated_search_parameter_is_taken_and_no_other(client: TestClient, kind: str) -> None:
-    values = {"patient": NOOR, "subject": NOOR, "agent": "x", "code": "x", "date": "2026", "outcome": "0"}
+    said = next(r for r in client.get("/fhir/metadata").json()["rest"][0]["resource"] if r["type"] == kind)
+    stated = {p["name"] for p in said["searchParam"]} | {word for word in RESULTS if word in said["documentation"].rpartition("Result")[2]}
     who = "tess" if kind == "AuditEvent" else "marit"
-    for name in values:
-        pairs = {name: values[name]} if name in ("patient", "subject") else {"patient": NOOR, name: values[name]}
-        status = client.get(f"/fhir/{kind}", params=pairs, headers=bearer(who)).status_code
-        assert status == (200 if name in INTERACTIONS[kind][1] else 400), (kind, name)
+    for name, value in (VALUES | ({"_page": SAMIRA} if kind == "Patient" else {})).items():
+        alone = kind == "Patient" or name in ("patient", "subject")
+        pairs = {name: value} if alone else {"patient": NOOR, name: value}
+        answers = [client.post(f"/fhir/{kind}/_search", data=pairs, headers=bearer(who))]
+        if name != "identifier":
+            answers.append(client.get(f"/fhir/{kind}", params=pairs, headers=bearer(who)))
+        assert {a.status_code for a in answers} == {200 if name in stated else 400}, (kind, name)
+
+
+RESULTS = {"_count": "5", "_page": "1", "_sort": "-date"}
+VALUES = {
+    "patient": NOOR,
+    "subject": NOOR,
+    "agent": "x",
+    "code": "x",
+    "date": "2026",
+    "outcome": "0",
+    "identifier": "999990019",
+    **RESULTS,
+}
 
 
 def test_the_login_of_smart_apps_is_told_when_there_is_one(world: World, client: TestClient) -> None:

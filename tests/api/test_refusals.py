@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-import hub.log.keys  # noqa: F401  # its error is part of the tree
 from fhir_profiles.check import problems
 from fhir_profiles.errors import BirthCareError
 from hub.api.answers import answer, to_operation_outcome
 from hub.api.create import create_api
+from hub.log.keys import Erased
 from tests.api.world import CLOCK, LOTTE, NOOR, NOW, SAMIRA, World, bearer
 
 AT = int(CLOCK.timestamp())
@@ -28,6 +28,7 @@ def whole_tree(root: type[BirthCareError] = BirthCareError) -> Iterator[type[Bir
 
 
 def test_no_error_class_is_without_an_answer() -> None:
+    """The tree of `fhir_profiles.errors`, the leaves that only HTTP knows (`hub.api.answers`), and `Erased`, which lives in `hub.log.keys`."""
     for kind in whole_tree():
         error = kind.__new__(kind)
         BirthCareError.__init__(error, "words for the caller", path="Bundle.entry[0]", code="a-code")
@@ -36,6 +37,13 @@ def test_no_error_class_is_without_an_answer() -> None:
         assert reply.status_code == kind.status and 400 <= reply.status_code < 600
         assert not problems(to_operation_outcome(error)), kind
         assert (reply.status_code == 401) is ("www-authenticate" in reply.headers)
+
+
+def test_what_was_erased_on_purpose_is_gone_and_that_is_no_fault_of_ours() -> None:
+    assert Erased in set(whole_tree())
+    reply = answer(Erased("this has been erased"))
+    assert reply.status_code == HTTPStatus.GONE
+    assert to_operation_outcome(Erased("this has been erased"))["issue"][0]["code"] == "not-found"
 
 
 def outcome(client: TestClient, method: str, path: str, status: int, headers: dict[str, str] | None = None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,11 +12,18 @@ import pytest
 from fhir.resources.STU3.capabilitystatement import CapabilityStatement
 from starlette.testclient import TestClient
 
+from connectors.contract import Source
+from connectors.practice.source import PracticeIntake
 from fhir_profiles.errors import Unavailable
+from fhir_profiles.identifiers import pseudonym_of
 from hub.api.answers import STU3_JSON
 from hub.api.edge import Edge
 from hub.api.stu3 import Stu3
-from tests.api.world import World, bearer, build, token
+from hub.database import open_sqlite
+from hub.log.group import GroupCommit
+from hub.log.sqlite import SqliteLog
+from hub.tables import received
+from tests.api.world import CLOCK, PSEUDONYMS, World, bearer, build, token
 
 BUNDLE = b'{"resourceType":"Bundle","type":"transaction","entry":[]}'
 JSON = {"content-type": "application/fhir+json"}
@@ -144,6 +153,15 @@ def test_a_hub_that_is_busy_says_when_to_come_again(world: World) -> None:
     world.letterbox.fault = Unavailable("too much is waiting", code="backlog-full")
     answer = post(world)
     assert answer.status_code == 503 and answer.headers["retry-after"]
+
+
+def test_the_headers_of_the_intakes_own_answer_are_passed_on(world: World, tmp_path: Path) -> None:
+    log = SqliteLog(open_sqlite(tmp_path / "received.db", ("received",)), received)
+    full = GroupCommit(log, world.hub.keyring, limit=0)
+    sender = Source("practice", "00700001", "De Lepelaar", "G3", client_id="praktijk")
+    intake = PracticeIntake(full, {"praktijk": sender}.get, lambda bsn: pseudonym_of(bsn, PSEUDONYMS), lambda: CLOCK.isoformat())
+    answer = post(replace(world, parts=replace(world.parts, intake=intake)))
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["issue"][0]["code"]) == (503, "5", "transient")
 
 
 def test_other_routes_and_methods_have_an_answer(world: World) -> None:
