@@ -26,7 +26,6 @@ FOCUS_URLS: Final = frozenset((
 _KNOWN_EXTENSIONS: Final = (
     "http://hl7.org/fhir/StructureDefinition/", "http://fhir.nl/fhir/StructureDefinition/", "http://nictiz.nl/fhir/StructureDefinition/",
 )
-_MASKED: Final = {"extension": [{"url": ABSENT_URL, "valueCode": "masked"}]}
 
 _DATE_KEYS: Final = frozenset((
     "birthDate", "start", "end", "issued", "assertedDate", "recordedDate", "dateAsserted", "authoredOn", "date", "lastOccurrence",
@@ -36,6 +35,11 @@ _DATE: Final = re.compile(
     r"(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9]))?)?)?")
 _EARLIEST: Final = 1880
 _OID: Final = re.compile(r"[0-2](\.[0-9]+){3,}")
+
+
+def absent(code: str) -> dict[str, Any]:
+    """What stands in the place of a value that is not there, with the reason; new every time, for what is mapped belongs to its message."""
+    return {"extension": [{"url": ABSENT_URL, "valueCode": code}]}
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:
@@ -184,7 +188,7 @@ class Draft:
             elif key == "value" and masked:
                 # Only the vault keeps a BSN; what is recorded says that there is one.
                 self.paths[f"{to}._value"] = path
-                out["_value"] = _MASKED
+                out["_value"] = absent("masked")
             elif key == "system" and isinstance(below, str):
                 self.paths[target] = path
                 out["system"] = BSN_SYSTEM if masked else r4_system(below)
@@ -239,7 +243,7 @@ def mark_unknown(resource: dict[str, Any], to: str) -> None:
     for step in to.split("."):
         here = here[int(step)] if isinstance(here, list) else here[step]
     if not here:
-        here["extension"] = [{"url": ABSENT_URL, "valueCode": "unknown"}]
+        here.update(absent("unknown"))
 
 
 @dataclass(slots=True)

@@ -6,15 +6,14 @@ door.
 
 from __future__ import annotations
 
-from typing import Any, Final
+import copy
+from typing import Any
 
 from connectors.contract import Fact, Facts
 from connectors.formats.fhir_bundle import Entry, Index
-from connectors.formats.fhir_tree import ABSENT_URL, Draft, dicts, start_of, text
+from connectors.formats.fhir_tree import Draft, absent, dicts, start_of, text
 from connectors.practice.codes import COORDINATOR
 from fhir_profiles.identifiers import URA_SYSTEM
-
-_UNNAMED: Final = {"extension": [{"url": ABSENT_URL, "valueCode": "unknown"}]}
 
 
 def care_team(episode: Draft, entry: Entry, entries: tuple[Entry, ...], index: Index, locals_of: dict[int, str], facts: Facts,
@@ -29,7 +28,7 @@ def care_team(episode: Draft, entry: Entry, entries: tuple[Entry, ...], index: I
     paths = {"status": f"{entry.at}.status"}
     links: dict[str, str] = {}
     if "period" in episode.resource:
-        team["period"] = episode.resource["period"]
+        team["period"] = copy.deepcopy(episode.resource["period"])
         paths.update({p: at for p, at in episode.paths.items() if p.startswith("period.")})
     for reference in dicts(entry.resource.get("careManager")):
         manager = index.find(text(reference.get("reference")))
@@ -52,8 +51,8 @@ def _coordinator(manager: Entry | None, reference: dict[str, Any], entries: tupl
         member["display"] = name
         paths["participant.1.member.display"] = name_at
     else:
-        member["_display"] = _UNNAMED
-    roles = [{"coding": [COORDINATOR]}]
+        member["_display"] = absent("unknown")
+    roles = [{"coding": [dict(COORDINATOR)]}]
     for role, role_at in _roles_of(manager, entries, index):
         paths[f"participant.1.role.{len(roles)}"] = role_at
         roles.append(role)
