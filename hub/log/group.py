@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_profiles.errors import BirthCareError, Unavailable
 from hub.log.envelope import Seal
@@ -241,7 +240,7 @@ class GroupCommit:
 
     def _append(self, batch: list[_Waiting]) -> None:
         self._uncount(sum(len(waiting.message.body) for waiting in batch))
-        with contextlib.suppress(BirthCareError, SQLAlchemyError):  # only a preparation: a key that cannot be had fails its own message below
+        with contextlib.suppress(BirthCareError):  # only a preparation: a key that cannot be had fails its own message below
             self._seal.ensure({received_key(waiting.message) for waiting in batch})
         records = [record for waiting in batch if (record := self._sealed(waiting)) is not None]
         self._received.append(records)
@@ -252,10 +251,7 @@ class GroupCommit:
             return to_record(waiting.message, self._seal)
         except BirthCareError as error:
             waiting.error = error
-        except SQLAlchemyError as error:
-            waiting.error = Unavailable("the keys cannot be reached; send it again later", code="keys-away")
-            waiting.error.__cause__ = error
-        return None
+            return None
 
     def _delay(self) -> float:
         self._slowed = min(LONGEST_DELAY_S, max(0.0, (self._pressure() - 1.0) * LONGEST_DELAY_S))

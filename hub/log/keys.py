@@ -6,11 +6,12 @@ A sealed text is one version byte, a 12-byte nonce, and the ciphertext with its 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_profiles.errors import BirthCareError, Unavailable
 from hub.database import Database
@@ -73,8 +75,19 @@ def _make_kek(path: Path) -> None:
     fresh.unlink()
 
 
+@contextlib.contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise Unavailable("the keys cannot be reached; try again later", code="keys-away") from error
+
+
 class Keyring:
-    """Seals and opens under named keys; makes a key the first time its name is used to seal. Safe to use from several threads."""
+    """Seals and opens under named keys; makes a key the first time its name is used to seal. Safe to use from several threads.
+
+    Raises `Unavailable` while the database of the keys does not answer: a text that cannot be opened now is neither broken nor erased.
+    """
 
     def __init__(self, database: Database, kek: bytes) -> None:
         self._database = database
@@ -122,14 +135,14 @@ class Keyring:
             missing = [name for name in wanted if name not in self._load_all(wanted)]
             if missing:
                 rows = [{"name": name, "wrapped": self._wrapped(name, AESGCM.generate_key(256))} for name in missing]
-                with self._database.write() as tx:
+                with _reached(), self._database.write() as tx:
                     # Where another process was first, its key is the one.
                     insert_new(tx, client_key, rows)
                 self._load_all(missing)
 
     def _load_all(self, names: Sequence[str]) -> set[str]:
         found: set[str] = set()
-        with self._database.read() as tx:
+        with _reached(), self._database.read() as tx:
             for start in range(0, len(names), _CHUNK):
                 query = select(client_key.c.name, client_key.c.wrapped).where(client_key.c.name.in_(names[start:start + _CHUNK]))
                 for name, wrapped in tx.execute(query):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import date
 from random import Random
 
@@ -10,8 +11,12 @@ import pytest
 from sqlalchemy import select, update
 
 from connectors.practice.simulator import story
+from fhir_profiles.errors import Unavailable
 from fhir_profiles.identifiers import Bsn
 from hub import wiring
+from hub.log.port import START
+from hub.log.received import Incoming, to_record
+from hub.stores import open_stores
 from hub.tables import held, residue, seen
 from tests.mapper.conftest import HIX, PRACTICE, Bench
 
@@ -171,3 +176,18 @@ def test_memory_marks_tell_nothing_without_their_key(bench: Bench) -> None:
     with bench.stores.hub.read() as tx:
         marks = tx.execute(select(seen.c.marks)).scalars().all()
     assert marks and all(b"6.0" not in bytes(m) and b"haemoglobin" not in bytes(m) for m in marks)
+
+
+def test_while_the_keys_are_away_a_message_is_neither_held_nor_counted_but_mapped_later(bench: Bench) -> None:
+    bench.received.append([to_record(Incoming("hix", HIX, "", oru(), "", "2026-11-24T10:00:00.000Z"), bench.stores.keyring)])
+    with contextlib.closing(open_stores(bench.settings)) as stores:
+        restarted = Bench(bench.settings, stores)
+        batch = restarted.received.read(START, 50)
+        with stores.keys.write() as tx:
+            tx.exec_driver_sql("ALTER TABLE client_key RENAME TO away")
+        with pytest.raises(Unavailable):
+            restarted.worker.step(batch)
+        with stores.keys.write() as tx:
+            tx.exec_driver_sql("ALTER TABLE away RENAME TO client_key")
+        restarted.worker.step(batch)
+        assert restarted.balance(HIX) == {"received": 1, "recorded": 1, "unchanged": 0, "ignored": 0, "held": 0, "events": len(restarted.events())}
