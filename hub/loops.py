@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 from sqlalchemy import Connection, insert, select, update
@@ -28,9 +28,11 @@ from hub.log.envelope import Envelope, Seal, unpack
 from hub.log.keys import Erased
 from hub.log.port import Cursor, EventLog, Place, Reader, Stored
 from hub.log.sqlite import SqliteLog
-from hub.mapper.mapper import Mapper
 from hub.plan.store import generation
 from hub.tables import held, recorded
+
+if TYPE_CHECKING:  # whoever maps brings its own; the other processes start without
+    from hub.mapper.mapper import Mapper
 
 log = structlog.get_logger(__name__)
 

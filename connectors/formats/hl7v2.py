@@ -153,6 +153,8 @@ class Words:
 
     def text(self, raw: str) -> str:
         """A leaf as a reader would see it: escapes decoded, blanks at the ends gone. An explicit null is no text."""
+        if raw.isalnum():
+            return raw  # No delimiter is a letter or digit (`_check_delimiters`), so most leaves need no other look.
         if raw == NULL:
             return ""
         return (self._unescaped(raw) if self._escape in raw else raw).strip()
@@ -165,6 +167,8 @@ class Words:
 
     def part(self, raw: str, number: int) -> str:
         """Component `number` (from 1) of the first repetition, as a reader would see it; "" when it is not there."""
+        if raw.isalnum():
+            return raw if number == 1 else ""
         if not raw:
             return ""
         if self._component not in raw and self._repetition not in raw:

@@ -17,7 +17,7 @@ from fhir_profiles.errors import Invalid
 
 _LOCAL: Final = ZoneInfo("Europe/Amsterdam")
 _STAMP: Final = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
-_FIRST_YEAR: Final = 1850
+_FIRST_YEAR: Final = 1880
 _LAST_YEAR: Final = 2199
 
 

@@ -139,15 +139,16 @@ def segments_of(message: Message) -> list[Segment]:
     return out
 
 
-def _answers(name: str, number: int, about: str, fields: tuple[int, ...]) -> tuple[tuple[Left, ...], tuple[int, ...]]:
-    """For the fields of one segment that became nothing: those that a rule ignores, and the numbers of the others."""
+def _answers(name: str, number: int, about: str, used: int, filled: tuple[bool, ...]) -> tuple[tuple[Left, ...], tuple[int, ...]]:
+    """For the filled fields of one segment that became nothing: those that a rule ignores, and the numbers of the others."""
     table = _ELSEWHERE[about].get(name) or _IGNORED.get(name, {})
     paths = paths_of(name, number)
+    fields = _open(used, filled)
     return tuple(Left(paths[n], RULES[table[n]], table[n]) for n in fields if n in table), tuple(n for n in fields if n not in table)
 
 
 # The same objects for every message: segments of one sender are filled in alike, and most of their fields are always ignored.
-_shared_answers = lru_cache(maxsize=2048)(_answers)
+_shared_answers = lru_cache(maxsize=4096)(_answers)
 
 
 def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
@@ -157,21 +158,22 @@ def sort_out(segments: list[Segment], about: str) -> tuple[tuple[Left, ...], tup
     for segment in segments:
         if segment.nulls:
             ignored += [_left(segment, n, "explicit-null") for n in segment.nulls]
-        found = _open(segment)
+        filled = tuple(map(bool, segment.fields))
         if segment.rest:
-            ignored += [_left(segment, n, segment.rest) for n in found]
-        elif found:
-            by_rule, rest = (_shared_answers if segment.number <= _SHARED else _answers)(segment.name, segment.number, about, tuple(found))
+            ignored += [_left(segment, n, segment.rest) for n in _open(segment.used, filled)]
+        else:
+            answers = _shared_answers if segment.number <= _SHARED else _answers
+            by_rule, rest = answers(segment.name, segment.number, about, segment.used, filled)
             ignored += by_rule
             if rest:
                 residue += [Left(segment.path(n), "no rule for this field", "residue", segment.fields[n]) for n in rest]
     return tuple(residue), tuple(ignored)
 
 
-def _open(segment: Segment) -> list[int]:
+def _open(used: int, filled: tuple[bool, ...]) -> list[int]:
     """The fields that hold something and became nothing."""
-    used = segment.used | 1
-    return [n for n, raw in enumerate(segment.fields) if raw and not used >> n & 1]
+    used |= 1
+    return [n for n, something in enumerate(filled) if something and not used >> n & 1]
 
 
 def _left(segment: Segment, number: int, rule: str) -> Left:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
+from connectors.formats.fhir_tree import day_after, not_after
 from connectors.formats.hl7v2 import Message, Words
 from connectors.formats.hl7v2_time import Moment, moment
 from connectors.hix.codes import SYSTEMS
@@ -20,13 +21,14 @@ WOMAN = "woman"
 class Reading:
     """Mutable, and never seen outside one call of `to_fhir`.
 
-    `version` is the time of the message in UTC.
+    `version` is the time of the message in UTC, `latest` the last day on which something in it can have happened.
     """
 
     words: Words
     known: Facts
     segments: list[Segment]
     version: str
+    latest: str
     people: list[Person] = field(default_factory=list)
     dossiers: list[Dossier] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
@@ -64,7 +66,11 @@ def reading_of(message: Message, known: Facts) -> Reading:
         version = moment(stamp).utc if stamp else ""
     except Invalid:
         version = ""
-    return Reading(message.words, known, segments_of(message), version or known.received_at)
+    tomorrow = day_after(known.received_at, 1)
+    if not version or version[:10] > tomorrow:
+        # A clock that runs far ahead would block what follows.
+        version = known.received_at
+    return Reading(message.words, known, segments_of(message), version, min(tomorrow, day_after(version, 1)))
 
 
 def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
@@ -77,6 +83,14 @@ def moment_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
         return moment(stamp)
     except Invalid as refusal:
         raise Invalid(refusal.public, path=segment.path(number), code=refusal.code) from None
+
+
+def past_in(reading: Reading, segment: Segment, number: int) -> Moment | None:
+    """The moment in a field of something that has happened. Raises `Invalid` with the path also when it lies after the message."""
+    found = moment_in(reading, segment, number)
+    if found is not None:
+        not_after(found.day, reading.latest, segment.path(number))
+    return found
 
 
 def codings_of(reading: Reading, raw: str, local: str) -> list[dict[str, str]]:

@@ -71,6 +71,7 @@ def number_of(text: str) -> tuple[str, float]:
     return found[1] or "", float(digits) if "." in digits else int(digits)
 
 
+@lru_cache(maxsize=1024)
 def unit_of(words: Words, raw: str) -> tuple[str, str]:
     """The unit as written and as UCUM code; the code is "" for a unit that is in no table."""
     text = words.part(raw, 1) or words.part(raw, 2)

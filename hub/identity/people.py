@@ -6,7 +6,6 @@ A fetus is known per source (each source numbers its own), a child by BSN or by 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,7 +132,7 @@ class Identities:
 
     def _keyed(self, *parts: str) -> str:
         # A sender's own numbers are short: without the key their digest could be guessed back.
-        return hmac.new(self.key, digest(*parts).encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.key, digest(*parts).encode(), "sha256").hex()[:32]
 
 
 def _said(dossier: Dossier) -> Pregnancy:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from fhir_profiles.identifiers import digest
@@ -143,6 +144,7 @@ def _holds(p: Pregnancy, on: date) -> bool:
     return first <= on <= (min(last, ended + timedelta(days=AFTER_DUE_DAYS)) if ended else last)
 
 
+@lru_cache(maxsize=4096)  # the facts of one message share their day, and so do the messages of one order
 def day_of(text: str) -> date | None:
     """The calendar day of an ISO date or dateTime; the first of the month or year when less is given; None for anything else."""
     padded = {4: text + "-01-01", 7: text + "-01"}.get(len(text), text[:10])

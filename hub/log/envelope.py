@@ -63,6 +63,8 @@ class Envelope:
     origin: Origin
     resource: dict[str, Any]
     trace: str = ""
+    written: bytes = field(default=b"", compare=False, repr=False)
+    """The resource as JSON, where whoever made the event has it at hand: then it need not be written again to be packed."""
 
 
 class Seal(Protocol):
@@ -118,7 +120,7 @@ def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
     }
     rows = [
         [e.id, e.type, e.about, e.effective, e.identity, e.version, e.concept, e.section, e.sensitivity,
-         e.origin.message, e.origin.paths, e.resource]
+         e.origin.message, e.origin.paths, orjson.Fragment(e.written) if e.written else e.resource]
         for e in events
     ]
     plain = ZSTD.compress.compress(orjson.dumps(rows))

@@ -200,10 +200,11 @@ class Mapper:
         for fact, identity in zip(message.mapped.facts, identities, strict=True):
             concept = codes.BY_NAME[fact.concept]
             resource = finish(fact, identity, names)
-            if not check.is_valid(resource):
+            written = check.written(resource)
+            if written is None:
                 message.waiting.append(_misfit(resource, fact.paths))
                 continue
-            content = orjson.dumps([fact.about if fact.about in resolved.people else "", fact.withdrawn, resource], option=orjson.OPT_SORT_KEYS)
+            content = orjson.dumps([fact.about if fact.about in resolved.people else "", fact.withdrawn, orjson.Fragment(written)])
             mark = memory.mark(content)
             episode = memory.episode(identity, resolved.episode(fact.dossier, fact.effective))
             told, version = memory.tell(identity, fact.version, mark, episode, resource)
@@ -214,7 +215,7 @@ class Mapper:
             events.append(Envelope(
                 digest(message.source, identity, version, mark, kind), kind, message.source, resolved.subject,
                 resolved.people.get(fact.about, resolved.subject), episode, now, fact.effective, identity, version, concept.name, concept.section,
-                concept.sensitivity, Origin(origin.place, origin.message, origin.mapping, dict(fact.paths), origin.heard), resource, trace,
+                concept.sensitivity, Origin(origin.place, origin.message, origin.mapping, dict(fact.paths), origin.heard), resource, trace, written,
             ))
         return events
 

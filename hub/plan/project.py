@@ -7,6 +7,7 @@ memory; when the transaction does not commit, the caller must `forget()` them.
 from __future__ import annotations
 
 import hashlib
+from bisect import insort
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +29,14 @@ from hub.plan.store import Row
 CACHE_EVENTS: Final = 60_000
 """How many events the rows in memory may hold together, about 0.5 kB each."""
 
-_Key = tuple[int, str, str]
-"""Generation, subject, episode: what is loaded and kept together is the list of leaves; the leaves themselves come one by one."""
+CACHE_WOMEN: Final = 20_000
+"""Of how many women the names of the rows may be in memory, some 2 kB each."""
+
+_Woman = tuple[int, str]
+"""Generation and subject."""
+
+_Leaf = tuple[str, str, str]
+"""Subject, episode, leaf."""
 
 
 class Changed(NamedTuple):
@@ -40,27 +47,43 @@ class Changed(NamedTuple):
     section: str
 
 
+class _Part(NamedTuple):
+    """The section that the events of one message go to, and what they share: they stay together in one leaf."""
+
+    subject: str
+    episode: str
+    section: str
+    place: bytes
+
+
+_Facts = dict[_Part, list[tuple[Envelope, bytes]]]
+"""The events of a batch with their places, by section and message, so that a leaf is looked for once for all of them."""
+
+
 @dataclass(slots=True)
-class _Plan:
-    """The rows of one woman and pregnancy: every leaf that exists, with its lines where they have been read."""
+class _Batch:
+    """What one `apply` is doing: the leaves that changed, and those that were split and are no more."""
 
-    leaves: dict[str, Lines | None]
-    dirty: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
-
-    def events(self) -> int:
-        return sum(len(lines) for lines in self.leaves.values() if lines)
+    tx: Connection
+    generation: int
+    dirty: dict[_Leaf, Lines] = field(default_factory=dict)
+    gone: set[_Leaf] = field(default_factory=set)
 
 
 class Projector:
-    """Folds events into rows. Not safe for several threads: each worker has one of its own."""
+    """Folds events into rows. Not safe for several threads: each worker has one of its own.
+
+    In memory are the names of the rows of women who had news lately, and the leaves used last: since a leaf is a stretch of time, those
+    are the newest of each row, and what is closed is forgotten first.
+    """
 
     def __init__(self, keyring: Keyring, sections: Mapping[str, Section], *, cache_events: int = CACHE_EVENTS) -> None:
         self._keyring = keyring
         self._sections = sections
         self._secret = keyring.secret("views")
         self._limit = cache_events
-        self._plans: OrderedDict[_Key, _Plan] = OrderedDict()
+        self._names: OrderedDict[_Woman, dict[tuple[str, str], list[str]]] = OrderedDict()
+        self._leaves: OrderedDict[tuple[int, _Leaf], Lines] = OrderedDict()
         self._held = 0
 
     def apply(self, tx: Connection, generation: int, events: Sequence[Envelope]) -> set[Changed]:
@@ -68,107 +91,131 @@ class Projector:
 
         Events of unknown sections and of links between identities change nothing.
         """
+        batch = _Batch(tx, generation)
+        facts = self._sorted_out(events)
+        self._read_names(batch, {part.subject for part in facts})
+        self._read(batch, {self._leaf_of(batch, part) for part in facts})
         changed: set[Changed] = set()
-        touched: dict[_Key, _Plan] = {}
         related: set[str] = set()
-        for event in events:
-            section = self._sections.get(event.section)
-            if section is None or event.type in (LINKED, UNLINKED):
-                continue
-            key = (generation, event.subject, event.episode)
-            plan = touched.get(key) or touched.setdefault(key, self._plan(tx, key))
-            if self._fold(tx, key, plan, section, event):
-                changed.add(Changed(event.subject, event.episode, event.section))
-                if event.concept in RELATED:
-                    related.add(event.subject)
-        self._write(tx, generation, touched)
+        for part, its in facts.items():
+            if self._fold(batch, part, its):
+                changed.add(Changed(*part[:3]))
+                if any(event.concept in RELATED for event, _ in its):
+                    related.add(part.subject)
+        self._write(batch)
+        self._read(batch, {leaf for subject in related for leaf in self._telling(batch, subject)})
         for subject in sorted(related):
-            store.save_relations(tx, generation, subject, relations(subject, self._evidence(tx, generation, subject)))
+            store.save_relations(tx, generation, subject, relations(subject, self._evidence(batch, subject)))
         self._trim()
         return changed
 
     def forget(self) -> None:
         """Drop all rows in memory; needed when the transaction of an `apply` was rolled back, or another process wrote the rows."""
-        self._plans.clear()
+        self._names.clear()
+        self._leaves.clear()
         self._held = 0
 
-    def _plan(self, tx: Connection, key: _Key) -> _Plan:
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = _Plan(dict.fromkeys(store.leaves(tx, *key)))
-        else:
-            self._plans.move_to_end(key)
-        return plan
+    def _sorted_out(self, events: Sequence[Envelope]) -> _Facts:
+        facts: _Facts = {}
+        for event in events:
+            if event.section in self._sections and event.type not in (LINKED, UNLINKED):
+                place = state.place_of(event)
+                facts.setdefault(_Part(event.subject, event.episode, event.section, place[:state.MESSAGE]), []).append((event, place))
+        return facts
 
-    def _fold(self, tx: Connection, key: _Key, plan: _Plan, section: Section, event: Envelope) -> bool:
-        place = state.place_of(event)
-        leaf = state.leaf_of(section.name, place, plan.leaves)
-        lines = self._lines(tx, key, plan, leaf)
-        if not state.add(lines, place, state.line_of(place, event, section.item(event))):
-            return False
-        plan.dirty.add(leaf)
-        self._held += 1
-        if len(lines) > state.LEAF:
-            self._split(plan, leaf, lines)
-        return True
+    def _read_names(self, batch: _Batch, subjects: set[str]) -> None:
+        """Have the names of all rows of these women in memory: one query for those of whom they are not."""
+        new = {subject for subject in subjects if (batch.generation, subject) not in self._names}
+        for subject in subjects:
+            self._names.setdefault((batch.generation, subject), {})
+            self._names.move_to_end((batch.generation, subject))
+        # Sorted here: a database sorts text by the rules of its language.
+        for subject, episode, leaf in sorted(store.leaves(batch.tx, batch.generation, new)):
+            self._named(batch, subject, episode, state.section_of(leaf)).append(leaf)
 
-    def _split(self, plan: _Plan, leaf: str, lines: Lines) -> None:
-        parts = state.split(leaf, lines)
-        if leaf not in parts:
-            del plan.leaves[leaf]
-            plan.dirty.discard(leaf)
-            plan.gone.add(leaf)
-        plan.leaves.update(parts)
-        plan.dirty.update(parts)
+    def _named(self, batch: _Batch, subject: str, episode: str, section: str) -> list[str]:
+        """The names of the leaves of one section, sorted."""
+        return self._names[batch.generation, subject].setdefault((episode, section), [])
 
-    def _lines(self, tx: Connection, key: _Key, plan: _Plan, leaf: str) -> Lines:
-        """The lines of a leaf, read when they are not in memory; a new leaf is empty."""
-        lines = plan.leaves.get(leaf)
-        if lines is None:
-            lines = self._read(tx, key, leaf) if leaf in plan.leaves else {}
-            plan.leaves[leaf] = lines
-            self._held += len(lines)
-        return lines
+    def _leaf_of(self, batch: _Batch, part: _Part) -> _Leaf:
+        subject, episode, section, place = part
+        return subject, episode, state.leaf_of(section, place, self._named(batch, subject, episode, section))
 
-    def _read(self, tx: Connection, key: _Key, leaf: str) -> Lines:
-        body = store.body(tx, *key, leaf)
-        _, subject, episode = key
-        if body is None:
-            return {}
+    def _read(self, batch: _Batch, leaves: set[_Leaf]) -> None:
+        """Have the lines of these leaves in memory, one query for all that are not; a leaf without a row is empty."""
+        cold = [leaf for leaf in leaves if (batch.generation, leaf) not in self._leaves]
+        bodies = store.bodies(batch.tx, batch.generation, cold)
+        for leaf in cold:
+            self._keep(batch, leaf, self._opened(leaf, bodies[leaf]) if leaf in bodies else {})
+
+    def _opened(self, leaf: _Leaf, body: bytes) -> Lines:
         try:
-            return state.decode(opened_row(self._keyring, subject, episode, leaf, body))
+            return state.decode(opened_row(self._keyring, *leaf, body))
         except Erased:
             # What was sealed is gone on purpose; what comes after the erasure begins anew.
             return {}
 
-    def _write(self, tx: Connection, generation: int, touched: Mapping[_Key, _Plan]) -> None:
-        rows, gone = [], []
-        for (_, subject, episode), plan in touched.items():
-            gone += [(subject, episode, leaf) for leaf in plan.gone]
-            rows += [self._row(subject, episode, leaf, lines) for leaf in plan.dirty if (lines := plan.leaves[leaf]) is not None]
-            plan.dirty.clear()
-            plan.gone.clear()
-        store.drop(tx, generation, gone)
-        store.save(tx, generation, rows)
+    def _keep(self, batch: _Batch, leaf: _Leaf, lines: Lines) -> None:
+        self._leaves[batch.generation, leaf] = lines
+        self._held += len(lines)
 
-    def _row(self, subject: str, episode: str, leaf: str, lines: Lines) -> Row:
-        plain = state.encode(lines)
-        return sealed_row(self._keyring, self._secret, subject, episode, leaf, plain, len(lines))
+    def _fold(self, batch: _Batch, part: _Part, its: Iterable[tuple[Envelope, bytes]]) -> bool:
+        leaf, item = self._leaf_of(batch, part), self._sections[part.section].item
+        key = (batch.generation, leaf)
+        if key not in self._leaves:
+            # A split made the place for it, so there is no row yet.
+            self._keep(batch, leaf, {})
+        lines, before = self._leaves[key], len(self._leaves[key])
+        if not sum(state.add(lines, place, state.line_of(place, event, item(event))) for event, place in its):
+            return False
+        self._leaves.move_to_end(key)
+        self._held += len(lines) - before
+        batch.dirty[leaf] = lines
+        if before == 0 or len(lines) > state.LEAF:
+            self._place(batch, leaf, lines)
+        return True
 
-    def _evidence(self, tx: Connection, generation: int, subject: str) -> Iterable[tuple[str, state.Version]]:
-        """All versions of the sections that show treatment relations, over all pregnancies of the woman."""
-        for episode in store.episodes(tx, generation, subject):
-            key = (generation, subject, episode)
-            plan = self._plan(tx, key)
-            for leaf in [leaf for leaf in plan.leaves if state.section_of(leaf) in (FRONT, CARE_TEAM)]:
-                for version in state.versions(state.encode(self._lines(tx, key, plan, leaf))):
-                    yield episode, version
+    def _place(self, batch: _Batch, leaf: _Leaf, lines: Lines) -> None:
+        """Give a leaf that is new its name, or one that grew too large those of its parts."""
+        subject, episode, name = leaf
+        names = self._named(batch, subject, episode, state.section_of(name))
+        parts = state.split(name, lines)
+        if name not in parts:
+            del batch.dirty[leaf], self._leaves[batch.generation, leaf]
+            batch.gone.add(leaf)
+            self._held -= len(lines)
+            names.remove(name)
+        for part, held in parts.items():
+            if held is not lines:
+                self._keep(batch, (subject, episode, part), held)
+                batch.dirty[subject, episode, part] = held
+            if part not in names:
+                insort(names, part)
+
+    def _write(self, batch: _Batch) -> None:
+        store.drop(batch.tx, batch.generation, batch.gone)
+        store.save(batch.tx, batch.generation, [self._row(leaf, lines) for leaf, lines in batch.dirty.items()])
+
+    def _row(self, leaf: _Leaf, lines: Lines) -> Row:
+        return sealed_row(self._keyring, self._secret, *leaf, state.encode(lines), len(lines))
+
+    def _telling(self, batch: _Batch, subject: str) -> list[_Leaf]:
+        """The leaves of the sections that show treatment relations, over all pregnancies of the woman."""
+        names = self._names[batch.generation, subject]
+        return [(subject, episode, leaf) for (episode, section), leaves in names.items() if section in (FRONT, CARE_TEAM) for leaf in leaves]
+
+    def _evidence(self, batch: _Batch, subject: str) -> Iterable[tuple[str, state.Version]]:
+        """All versions in those leaves."""
+        for leaf in self._telling(batch, subject):
+            for version in state.versions(state.encode(self._leaves[batch.generation, leaf])):
+                yield leaf[1], version
 
     def _trim(self) -> None:
-        """Forget the plans used longest ago, until the rest fits the limit."""
-        while self._held > self._limit and len(self._plans) > 1:
-            _, plan = self._plans.popitem(last=False)
-            self._held -= plan.events()
+        """Forget the leaves used longest ago, until the rest fits the limit, and the names of the women of whom nothing was heard longest."""
+        while self._held > self._limit and self._leaves:
+            self._held -= len(self._leaves.popitem(last=False)[1])
+        while len(self._names) > CACHE_WOMEN:
+            self._names.popitem(last=False)
 
 
 def view_key(subject: str) -> str:

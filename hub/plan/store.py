@@ -6,7 +6,7 @@ read alike, because these are the hottest statements of the hub.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -85,9 +85,12 @@ def use_generation(tx: Connection, number: int) -> None:
     tx.execute(text("UPDATE meta SET value = :value WHERE name = 'generation'"), {"value": str(number)})
 
 
-_LEAVES: Final = "SELECT section FROM view WHERE generation = ? AND subject = ? AND episode = ?"
-_BODY: Final = "SELECT body FROM view WHERE generation = ? AND subject = ? AND episode = ? AND section = ?"
-_EPISODES: Final = "SELECT DISTINCT episode FROM view WHERE generation = ? AND subject = ?"
+_LEAVES: Final = "SELECT subject, episode, section FROM view WHERE generation = ? AND subject IN ({})"
+_BODIES: Final = (
+    "SELECT subject, episode, section, body FROM view WHERE generation = ? AND (subject, episode, section) IN (VALUES {})"
+)
+_AT_ONCE: Final = (1, 4, 16, 64, 256)
+"""How many keys one query asks for: few sizes, so that few texts are prepared; SQLite takes a limited number of values in one statement."""
 _SAVE: Final = (
     "INSERT INTO view (generation, subject, episode, section, etag, events, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (generation, subject, episode, section)"
@@ -100,20 +103,24 @@ _SAVE_RELATION: Final = text(
 )
 
 
-def leaves(tx: Connection, number: int, subject: str, episode: str) -> list[str]:
-    """The names of the rows of one woman and pregnancy."""
-    return [row[0] for row in _run(tx, _LEAVES, (number, subject, episode))]
+def leaves(tx: Connection, number: int, subjects: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(subject, episode, leaf) of every row of these women."""
+    return list(_asked(tx, _LEAVES, "?", number, [(subject,) for subject in subjects]))
 
 
-def body(tx: Connection, number: int, subject: str, episode: str, leaf: str) -> bytes | None:
-    """The sealed state of one row, None when there is no such row."""
-    found = _run(tx, _BODY, (number, subject, episode, leaf)).scalar()
-    return None if found is None else bytes(found)
+def bodies(tx: Connection, number: int, wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], bytes]:
+    """(subject, episode, leaf) → sealed state, for those of the wanted rows that are there."""
+    return {(s, e, leaf): bytes(body) for s, e, leaf, body in _asked(tx, _BODIES, "(?, ?, ?)", number, wanted)}
 
 
-def episodes(tx: Connection, number: int, subject: str) -> list[str]:
-    """The pregnancies of a woman that have rows, the empty one (facts of no known pregnancy) among them."""
-    return [row[0] for row in _run(tx, _EPISODES, (number, subject))]
+def _asked(tx: Connection, sql: str, place: str, number: int, keys: Iterable[tuple[str, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query for many keys, with `place` in the text for each of them; the last key fills the places that are left over."""
+    wanted = sorted(set(keys))
+    for start in range(0, len(wanted), _AT_ONCE[-1]):
+        part = wanted[start:start + _AT_ONCE[-1]]
+        size = next(size for size in _AT_ONCE if size >= len(part))
+        values = [value for key in (*part, *part[-1:] * (size - len(part))) for value in key]
+        yield from _run(tx, sql.format(", ".join([place] * size)), (number, *values)).fetchall()
 
 
 def save(tx: Connection, number: int, rows: Sequence[Row]) -> None:

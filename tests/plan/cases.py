@@ -36,7 +36,7 @@ KEK = b"k" * 32
 def event(
     concept: str, resource: dict[str, Any], *, source: str = PRACTICE, subject: str = NOOR, episode: str = NOW, effective: str = "",
     version: str = "2026-05-01T10:00:00Z", recorded: str = "2026-05-01T10:00:05Z", identity: str = "", about: str = "",
-    withdrawn: bool = False, message: str = "", paths: dict[str, str] | None = None, section: str = "",
+    withdrawn: bool = False, message: str = "", heard: str = "", paths: dict[str, str] | None = None, section: str = "",
 ) -> Envelope:
     """One event. The identity follows from concept, source and clinical time, the id from everything, as in the mapper."""
     known = BY_NAME[concept]
@@ -44,7 +44,7 @@ def event(
     event_id = digest("event", identity, version, orjson.dumps([resource, withdrawn], option=orjson.OPT_SORT_KEYS).decode())
     return Envelope(
         event_id, WITHDRAWN if withdrawn else RECORDED, source, subject, about or subject, episode, recorded, effective, identity, version,
-        concept, section or known.section, known.sensitivity, Origin("0-1", message or f"message-{event_id[:6]}", "test@1", paths or {}),
+        concept, section or known.section, known.sensitivity, Origin("0-1", message or f"message-{event_id[:6]}", "test@1", paths or {}, heard),
         {"id": identity, **resource},
     )
 

@@ -92,6 +92,33 @@ def test_a_large_section_is_kept_in_leaves_and_read_as_one(hub: Hub) -> None:
     assert {version.event for version in state.versions(body)} == {event.id for event in many}
 
 
+def heard(count: int) -> list[Envelope]:
+    """A result a minute, each in a message of its own."""
+    times = [f"2026-01-01T{n // 60:02d}:{n % 60:02d}:00.000Z" for n in range(count)]
+    return [observed("haemoglobin", n, "mmol/L", effective=at, message=f"m{n}", heard=at) for n, at in enumerate(times)]
+
+
+def test_a_later_message_touches_the_newest_leaf_and_no_other(hub: Hub) -> None:
+    many = heard(310)
+    hub.fold(*many[:300])
+    before = hub.rows()
+    hub.restart()
+    hub.fold(*many[300:])
+    kept = before.items() & hub.rows().items()
+    assert len(before) > 4
+    assert len(before) - len(kept) <= 1
+    assert max(key[2] for key in before if (key, before[key]) in kept) < max(key[2] for key in hub.rows())
+
+
+def test_a_batch_repeated_after_a_crash_changes_no_row_of_any_leaf(hub: Hub) -> None:
+    many = heard(200)
+    hub.fold(*many)
+    before = hub.rows()
+    hub.restart()
+    assert hub.fold(*many[60:180]) == set()
+    assert hub.rows() == before
+
+
 def test_a_small_cache_gives_the_same_rows(hub: Hub, tmp_path: Path) -> None:
     hub.fold(*EVENTS)
     small = sqlite_hub(tmp_path / "small")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import orjson
@@ -45,7 +46,7 @@ def test_growing_one_by_one_gives_the_same_leaves_as_splitting_at_once(count: in
     whole = lines_of(list(range(count)))
     leaves: dict[str, state.Lines] = {}
     for place in chance.sample(sorted(whole), len(whole)):
-        leaf = state.leaf_of("measurements", place, leaves)
+        leaf = state.leaf_of("measurements", place, sorted(leaves))
         lines = leaves.pop(leaf, {})
         lines[place] = whole[place]
         leaves.update(state.split(leaf, lines))
@@ -62,7 +63,7 @@ def test_a_message_with_more_events_than_a_leaf_holds_stays_in_one_leaf() -> Non
         lines[place] = state.line_of(place, event, MEASURED.item(event))
     [(leaf, held)] = state.split("measurements", lines).items()
     assert held == lines
-    assert state.leaf_of("measurements", next(iter(lines)), {leaf: held}) == leaf
+    assert state.leaf_of("measurements", next(iter(lines)), [leaf]) == leaf
 
 
 def test_an_event_that_was_produced_twice_keeps_the_same_line_whichever_came_first() -> None:
@@ -89,3 +90,36 @@ def test_an_odd_resource_gives_less_and_never_an_error(value: object) -> None:
     event.resource.clear()
     event.resource.update(resource)
     assert isinstance(MEASURED.item(event), dict)
+
+
+def heard_lines(seconds: list[int]) -> state.Lines:
+    """A result a message, heard so many seconds after noon; two in the same second stand apart by their message."""
+    lines: state.Lines = {}
+    for number, second in enumerate(seconds):
+        at = f"2026-05-01T{12 + second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000Z"
+        event = observed("haemoglobin", number / 10, "mmol/L", effective=f"2026-05-01T00:00:00.{number:04d}", message=f"m{number}", heard=at)
+        place = state.place_of(event)
+        state.add(lines, place, state.line_of(place, event, MEASURED.item(event)))
+    return lines
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 30_000), max_size=300), st.randoms())
+def test_leaves_of_time_follow_from_the_set_alone(seconds: list[int], chance: random.Random) -> None:
+    whole = heard_lines(seconds)
+    leaves: dict[str, state.Lines] = {}
+    for place in chance.sample(sorted(whole), len(whole)):
+        leaf = state.leaf_of("measurements", place, sorted(leaves))
+        lines = leaves.pop(leaf, {})
+        lines[place] = whole[place]
+        leaves.update(state.split(leaf, lines))
+    assert leaves == {name: part for name, part in state.split("measurements", whole).items() if part}
+    assert all(state.leaf_of("measurements", place, sorted(leaves)) == name for name, part in leaves.items() for place in part)
+    stretches = [sorted(part) for _, part in sorted(leaves.items())]
+    assert all(earlier[-1] < later[0] for earlier, later in itertools.pairwise(stretches))
+
+
+def test_a_time_that_cannot_be_read_gives_a_fixed_place() -> None:
+    places = {state.place_of(observed("haemoglobin", 6.6, "mmol/L", message="m", heard=heard)) for heard in ("", "yesterday", "1969-01-01")}
+    assert len(places) == 1
+    assert places.pop().startswith(b"0" * 11)
