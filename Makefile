@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= data
 HTTP_PORT ?= 8080
 MLLP_PORT ?= 2575
+GROWTH ?= 100000
 
 .PHONY: up test check bench chaos parts clean install install-dev
 
@@ -43,8 +44,9 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# `make bench GROWTH=1000000` follows the cost of an event to a million stored ones; that alone takes some twenty minutes.
 bench: install-dev parts
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --growth $(GROWTH)
 
 chaos: install-dev parts
 	$(BIN)/python -m pytest -q tests/chaos --rounds 300 --timeout=7200

@@ -7,17 +7,17 @@ in whatever process, goes by it. Nothing here is remembered between two question
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, insert, select
 
 from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import Subject
-from hub.database import Database
+from hub.database import Database, Question
 from hub.log.keys import Keyring
 from hub.tables import consent, governance
 from hub.upsert import replace
@@ -28,7 +28,7 @@ WITHDRAWN: Final = "consent-withdrawn"
 YES: Final = "yes"
 NO: Final = "no"
 UNKNOWN: Final = "unknown"
-_ASK: Final = "SELECT decision, event FROM consent WHERE subject = ? AND ura = ?"
+_ASK: Final = "SELECT decision, event, '', '', '', CAST(NULL AS BYTEA), CAST(NULL AS BYTEA) FROM consent WHERE subject = ? AND ura = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,9 @@ class Consents:
         """She takes her yes back; returns the id of the event. No decision after this commit goes by the old answer."""
         return self._change(WITHDRAWN, NO, subject, ura, by, proof)
 
-    def of(self, subject: str, ura: str, tx: Connection | None = None) -> tuple[str, str]:
+    def of(self, subject: str, ura: str) -> tuple[str, str]:
         """Her present answer about one organisation (yes, no or unknown) and the id of the event that gave it ("" when unknown)."""
-        # Straight to the driver: this is asked at every read, and building the statement would cost more than the answer.
-        if tx is None:
-            rows = self._database.fetch(_ASK, (subject, ura))
-        else:
-            rows = [tuple(row) for row in tx.exec_driver_sql(_ASK if tx.dialect.name == "sqlite" else _ASK.replace("?", "%s"), (subject, ura))]
-        return (rows[0][0], rows[0][1]) if rows else (UNKNOWN, "")
+        return answer_in(self._database.fetch(*question(subject, ura)))
 
     def about(self, ura: str, tx: Connection) -> dict[str, tuple[str, str]]:
         """The present answer and its event of every woman who said something about one organisation, by pseudonym."""
@@ -109,6 +104,16 @@ class Consents:
             replace(tx, consent, [{"subject": subject, "ura": ura, "decision": decision, "since": event.at, "event": event.id}])
             tx.execute(insert(governance).values(id=event.id, kind=kind, subject=subject, at=event.at, body=body))
         return event.id
+
+
+def question(subject: str, ura: str) -> Question:
+    """What to ask the database for her answer about one organisation, beside the other facts of a decision; `answer_in` reads the rows."""
+    return _ASK, (subject, ura)
+
+
+def answer_in(rows: Sequence[tuple[Any, ...]]) -> tuple[str, str]:
+    """The answer (yes, no or unknown) and its event in the rows that came for `question`."""
+    return (rows[0][0], rows[0][1]) if rows else (UNKNOWN, "")
 
 
 def _key(subject: str) -> str:

@@ -1,6 +1,7 @@
 """`python -m bench`: measures both forms of the hub and writes docs/benchmarks.json and docs/benchmarks.md.
 
-`--quick` takes short runs (to see that it works), `--only embedded|scaled` one form. Load generator, broker and database run on the same cores.
+`--quick` takes short runs (to see that it works), `--only embedded|scaled` one form, `--growth 1000000` follows the growth so far.
+Load generator, broker and database run on the same cores.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from hub.wiring import now
 from tests.journeys.hub_process import ROOT, RunningHub, embedded, scaled
 from tests.parts.broker import start_plain
 from tests.parts.postgres import PostgresCluster
+
+COUNTRY = 9_000
+"""Women who send in one minute, most of them for the first time: their records, views and dossiers are made while the load lasts."""
 
 
 def machine() -> dict[str, Any]:
@@ -57,22 +61,24 @@ def tell_story(hub: RunningHub) -> list[str]:
     return [f"/fhir/CarePlan/{pseudonym_of(Bsn(bsn), key)}/$sections" for _, bsn in WOMEN]
 
 
-def one_form(hub: RunningHub, rate: float, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def one_form(hub: RunningHub, rate: float, quick: bool, say: Callable[[str], None], kafka_data: Path | None = None) -> dict[str, Any]:
     """Everything that is measured over one running hub."""
     found: dict[str, Any] = {}
     paths = tell_story(hub)
     say("acknowledgements at 200/s")
     found["at_200"] = measure.acknowledgements(hub, 5 if quick else 20, 0)
-    say(f"sustained at {rate}/s")
+    say(f"sustained at {rate:.0f}/s, 500 women")
     found["sustained"] = measure.sustained(hub, rate, 8 if quick else 60, 1_000_000)
     found["memory_mb"] = measure.memory(hub)
     found["events"] = sum(row["events"] for row in hub.json("ledger"))
+    say(f"sustained at {rate:.0f}/s, a country: {COUNTRY:,} women")
+    found["country"] = measure.sustained(hub, rate, 8 if quick else 60, 5_000_000, COUNTRY)
     say("reads")
     token = hub.token("marit")
     measure.reads(hub, paths, token, seconds=1)
     found["reads"] = measure.reads(hub, paths, token, seconds=3 if quick else 10)
     found["reads_at_200"] = measure.reads(hub, paths, token, seconds=3 if quick else 10, rate=200)
-    found["stored"] = measure.stored(hub)
+    found["stored"] = measure.stored(hub, kafka_data)
     say("more than it can do")
     found["overload"] = measure.sustained(hub, rate * 2, 5 if quick else 15, 3_000_000)
     say("rebuild")
@@ -93,9 +99,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=("embedded", "scaled"))
-    parser.add_argument("--events", type=int, default=1_000_000, help="how far the growth is followed")
+    parser.add_argument("--into", type=Path, default=ROOT / "docs", help="the folder that is written to")
+    parser.add_argument("--growth", type=int, default=100_000, help="how many stored events the growth is followed to")
     given = parser.parse_args()
-    report = ROOT / "docs" / "benchmarks.json"
+    report = given.into / "benchmarks.json"
     found: dict[str, Any] = json.loads(report.read_text()) if report.exists() and given.only else {}
     found["machine"], found["quick"] = machine(), given.quick
 
@@ -113,14 +120,12 @@ def main() -> int:
             context.__exit__(None, None, None)
             found["embedded"]["start_s"] = _again(hub)
             say("growth")
-            told = subprocess.run([sys.executable, "-m", "bench.growth", "--events", str(100_000 if given.quick else given.events)], cwd=ROOT,
-                                  capture_output=True, text=True, check=True)
-            found["embedded"]["growth_us_an_event"] = json.loads(told.stdout)
+            found["embedded"]["growth_us_an_event"] = _growth(given.growth)
         if given.only != "embedded":
             print("Kafka + PostgreSQL", flush=True)
             (folder / "s").mkdir()
-            found["scaled"] = _scaled(folder / "s", given.quick, say)
-    write(found, ROOT / "docs")
+            found["scaled"] = _scaled(folder / "s", given.quick, given.growth, say)
+    write(found, given.into)
     return 0
 
 
@@ -135,7 +140,14 @@ def _again(hub: RunningHub) -> float:
     return took
 
 
-def _scaled(folder: Path, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def _growth(events: int, database: str = "") -> dict[str, float]:
+    told = subprocess.run([sys.executable, "-m", "bench.growth", "--events", str(events), "--database", database], cwd=ROOT,
+                          capture_output=True, text=True, check=True)
+    figures: dict[str, float] = json.loads(told.stdout)
+    return figures
+
+
+def _scaled(folder: Path, quick: bool, growth: int, say: Callable[[str], None]) -> dict[str, Any]:
     kafka = start_plain(folder / "kafka", 1)
     postgres = PostgresCluster()
     postgres.start()
@@ -144,10 +156,13 @@ def _scaled(folder: Path, quick: bool, say: Callable[[str], None]) -> dict[str, 
         with postgres.database() as url:
             settings = {"KAFKA__BOOTSTRAP": kafka.settings.bootstrap}
             (context, hub), took = timed_start(lambda: scaled(folder, url, settings))
-            found = one_form(hub, 600, quick, say)
+            found = one_form(hub, 600, quick, say, kafka.brokers[0].home / "data")
             found["first_start_s"] = took
             context.__exit__(None, None, None)
-            return found
+        say("growth")
+        with postgres.database() as url:
+            found["growth_us_an_event"] = _growth(growth, url)
+        return found
     finally:
         postgres.stop()
         kafka.stop()

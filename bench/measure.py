@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx2
 from sqlalchemy import text
 
+from hub.log.port import START, Cursor, EventLog
 from hub.settings import Settings
-from hub.stores import open_stores
+from hub.stores import Stores, open_received, open_stores
 from tests.journeys.hub_process import ROOT, RunningHub, environment
 
 Figures = dict[str, Any]
@@ -105,15 +108,16 @@ def acknowledgements(hub: RunningHub, seconds: float, first: int) -> Figures:
             "answers": told["answers"]}
 
 
-def sustained(hub: RunningHub, rate: float, seconds: float, first: int) -> Figures:
+def sustained(hub: RunningHub, rate: float, seconds: float, first: int, women: int = 500) -> Figures:
     """A steady rate for a while: does the backlog grow? And what is delivered when more is asked than can be done?"""
     series: list[float] = []
     with watched(hub, series):
-        told = load(hub.mllp_port, rate, seconds, first)
+        told = load(hub.mllp_port, rate, seconds, first, women=women)
     half = series[len(series) // 2:]
     settled(hub, 300)
-    return {"asked_per_s": rate, "sent": told["sent"], "answers": told["answers"], "ack_p99_ms": told["p99_ms"], "backlog_max": max(series, default=0),
-            "backlog_second_half": [min(half, default=0), max(half, default=0)], "held_up": max(half, default=0) <= rate * 2}
+    return {"women": women, "asked_per_s": rate, "sent": told["sent"], "answers": told["answers"], "ack_p99_ms": told["p99_ms"],
+            "backlog_max": max(series, default=0), "backlog_second_half": [min(half, default=0), max(half, default=0)],
+            "held_up": max(half, default=0) <= rate * 2}
 
 
 def memory(hub: RunningHub) -> dict[str, float]:
@@ -126,25 +130,51 @@ def memory(hub: RunningHub) -> dict[str, float]:
     return found
 
 
-def stored(hub: RunningHub) -> Figures:
-    """Bytes of the logs for each byte of source: received and recorded, attributes and bodies; views, memory and indexes apart."""
-    import os
-    from unittest import mock
+def stored(hub: RunningHub, kafka_data: Path | None = None) -> Figures:
+    """Bytes of the logs for each byte of source: `received` and `recorded`. Views, memory and indexes apart, in both forms.
 
+    SQLite: attributes, ids and bodies of the rows. Kafka: the segments of the two topics as they stand in the broker's folder `kafka_data`.
+    """
     with mock.patch.dict(os.environ, environment(hub.settings), clear=True):
         settings = Settings(data=hub.data)
     stores = open_stores(settings, create=False)
-    size = "SELECT COALESCE(SUM(LENGTH(body) + LENGTH(attributes) + LENGTH(id) + LENGTH(key)), 0), COUNT(*) FROM "
+    try:
+        if kafka_data is None:
+            received_bytes, recorded_bytes, source = _in_sqlite(stores)
+        else:
+            received_bytes, recorded_bytes = (_segments(kafka_data, topic) for topic in (settings.kafka.received_topic, settings.kafka.recorded_topic))
+            source = _source_bytes(open_received(settings, stores, "bench"))
+    finally:
+        stores.close()
+    return {"source_bytes": source, "received_bytes": received_bytes, "recorded_bytes": recorded_bytes,
+            "per_source_byte": (received_bytes + recorded_bytes) / source if source else None}
+
+
+def _in_sqlite(stores: Stores) -> tuple[int, int, int]:
+    size = "SELECT COALESCE(SUM(LENGTH(body) + LENGTH(attributes) + LENGTH(id) + LENGTH(key)), 0) FROM "
     with stores.hub.read() as tx:
-        recorded_bytes, records = tx.execute(text(size + "recorded")).one()
-    received_bytes = source = 0
-    if settings.log == "sqlite":
-        with stores.received.read() as tx:
-            received_bytes, _ = tx.execute(text(size + "received")).one()
-            source = tx.execute(text("SELECT SUM(CAST(json_extract(CAST(attributes AS TEXT), '$.size') AS INTEGER)) FROM received")).scalar_one()
-    stores.close()
-    ratio = (received_bytes + recorded_bytes) / source if source else None
-    return {"source_bytes": source, "received_bytes": received_bytes, "recorded_bytes": recorded_bytes, "records": records, "per_source_byte": ratio}
+        recorded_bytes: int = tx.execute(text(size + "recorded")).scalar_one()
+    with stores.received.read() as tx:
+        received_bytes: int = tx.execute(text(size + "received")).scalar_one()
+        source = tx.execute(text("SELECT SUM(CAST(json_extract(CAST(attributes AS TEXT), '$.size') AS INTEGER)) FROM received")).scalar_one()
+    return received_bytes, recorded_bytes, source or 0
+
+
+def _segments(data: Path, topic: str) -> int:
+    """Bytes of a topic on one broker; its index files are sparse and count as little as the indexes of a database."""
+    return sum(file.stat().st_size for file in data.glob(f"{topic}-[0-9]*/*.log"))
+
+
+def _source_bytes(log: EventLog) -> int:
+    """What the sources sent, by the size that each message was kept with."""
+    total, at = 0, START
+    try:
+        while found := log.read(at, 2_000):
+            total += sum(int(stored.record.attributes["size"]) for stored in found)
+            at = Cursor({**at, **{stored.place.partition: stored.place.offset for stored in found}})
+    finally:
+        log.close()
+    return total
 
 
 def rebuilt(hub: RunningHub) -> Figures:

@@ -7,6 +7,8 @@ a writer waits at the door and never fails half-way, and WAL with synchronous=FU
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from hub.tables import GROUPS
 
 _FRESH_S: Final = 1.0
+
+Question = tuple[str, tuple[str, ...]]
+"""A query with `?` places, and what stands in them."""
 
 
 class Database:
@@ -70,11 +75,19 @@ class Database:
         connection = self._connection()
         driver: Any = self._mine.driver
         try:
-            rows: list[tuple[Any, ...]] = driver.execute(sql if self.is_sqlite else sql.replace("?", "%s"), values).fetchall()
+            rows: list[tuple[Any, ...]] = driver.execute(sql if self.is_sqlite else _for_postgres(sql), values).fetchall()
         except BaseException:
             self._let_go(connection)
             raise
         return rows
+
+    def together(self, *questions: Question) -> list[list[tuple[Any, ...]]]:
+        """The rows of several queries that have the same columns, each in no order. One statement asks them all, so all are of one state."""
+        found: list[list[tuple[Any, ...]]] = [[] for _ in questions]
+        values = tuple(itertools.chain.from_iterable(values for _, values in questions))
+        for row in self.fetch(_joined(tuple(sql for sql, _ in questions)), values):
+            found[row[0]].append(row[1:])
+        return found
 
     def _connection(self) -> Connection:
         """This thread's connection; one to a server that was not used for a moment is asked first whether it still lives."""
@@ -129,6 +142,16 @@ class Database:
             with contextlib.suppress(Exception):
                 connection.close()
         self.engine.dispose()
+
+
+@functools.lru_cache(maxsize=256)
+def _for_postgres(sql: str) -> str:
+    return sql.replace("?", "%s")
+
+
+@functools.lru_cache(maxsize=256)
+def _joined(queries: tuple[str, ...]) -> str:
+    return " UNION ALL ".join(f"SELECT {number}, q{number}.* FROM ({sql}) AS q{number}" for number, sql in enumerate(queries))  # noqa: S608  # texts of ours
 
 
 def open_sqlite(path: Path, groups: Sequence[str]) -> Database:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -53,24 +53,62 @@ class Related:
 class Relations(Protocol):
     """Treatment relations (behandelrelaties) as the sources say them."""
 
-    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
-        """The relation of an organisation with one pregnancy (none, dossier or encounter) and the evidence for it ("" for none)."""
-
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
         """Every pregnancy with which the organisation has a relation now, the newest first."""
 
 
+class Content(Protocol):
+    """The sections of one pregnancy, and of none, as they stood when they were looked at. Nothing is opened before it is asked for."""
+
+    def lacks(self, names: Collection[str]) -> bool:
+        """Whether some of these sections cannot be opened from here, because their bodies did not come along."""
+
+    def sections(self, names: Collection[str]) -> SectionBytes:
+        """The named sections; one without content is left out. Waits for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What stood about a woman's pregnancy and one organisation, all of it at one moment.
+
+    `episode` is the pregnancy that was named, or the present one ("" when the hub knows none). `relation` (none, dossier, encounter) has
+    its `evidence`, `consent` (yes, no, unknown) its `event`. `version` is what the views were built to, "" when there are none.
+    """
+
+    episode: str
+    relation: str
+    evidence: str
+    consent: str
+    event: str
+    version: str
+    content: Content
+
+
 class Plans(Protocol):
-    """The views of the plan. Called only by the door."""
+    """The views of the plan with the facts that a decision needs. Called only by the door."""
 
-    def episodes(self, subject: str) -> list[str]:
-        """The pregnancies of a woman, the present one first; empty when the hub knows none."""
+    def look(self, subject: str, episode: str, ura: str, *, whole: bool) -> Looked:
+        """One state of everything: whatever was committed before the call is in it. With `whole`, `content` lacks nothing."""
 
-    def version(self, subject: str) -> str:
-        """What the views of this woman were built to, for the trail; "" when there are none."""
 
-    def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> SectionBytes:
-        """The named sections of one pregnancy, and those of no known pregnancy; a section without content is left out."""
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A question with its pregnancy, the facts and the decision about them, and what may be opened; None when nothing could be learned."""
+
+    ask: Ask
+    known: Known
+    decision: Decision
+    looked: Looked | None
+
+    def names(self) -> tuple[str, ...]:
+        """The sections that open."""
+        return tuple(section for section in self.ask.sections if section in self.decision.allowed)
+
+    def sections(self) -> SectionBytes:
+        """What opened, and only that: whatever else the store may give stays behind."""
+        names = self.names()
+        given = self.looked.content.sections(names) if self.looked is not None else {}
+        return {key: body for key, body in given.items() if key[1] in names and key[0] in (self.ask.episode, "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +165,14 @@ class Door:
         at = self._begin(ask)
         if ACCESS_LOG in ask.sections:
             raise Invalid("the access log is not a section of the plan; ask for the trail", code="not-a-section")
-        ask, known, version = await self._run(lambda: self.learn(ask))
-        decision = decide(ask, known, self.policies)
+        judged = await self._run(lambda: self._judge(ask))
+        ask, decision = judged.ask, judged.decision
         code = PLAN_EXPORT if ask.action == "export" else PLAN_READ
-        entry = entry_of(code, ask, known, decision, at=at, where=self.where, version=version)
+        version = judged.looked.version if judged.looked is not None else ""
+        entry = entry_of(code, ask, judged.known, decision, at=at, where=self.where, version=version)
         if not decision.allowed:
             await self._refuse(entry, decision)
-        recorded, sections = await self._hand_over(entry, lambda: self._sections(ask, decision))
+        recorded, sections = await self._hand_over(entry, judged.sections)
         return _opened(ask, decision, recorded, sections)
 
     async def trail_of(self, ask: Ask, wanted: Filter = EVERYTHING, *, limit: int = 100, after: int = 0) -> TrailOpened:
@@ -182,7 +221,7 @@ class Door:
             return await self._no_clients(ask, Known("dossier", "yes"), at)
         entries = [entry_of(CLIENT_SEARCH, one, known, decision, at=at, where=self.where) for _, one, known, decision in opens]
         kept = await _kept(self.trail.record_all(entries))
-        loaded = await self._run(lambda: [_attempt(functools.partial(self._sections, one, decision)) for _, one, _, decision in opens])
+        loaded = await self._run(lambda: [_attempt(functools.partial(self._loaded, one, known, decision)) for _, one, known, decision in opens])
         return [Client(related, _opened(one, decision, recorded, _value(sections)))
                 for (related, one, _, decision), recorded, sections in zip(opens, kept, loaded, strict=True)]
 
@@ -191,25 +230,40 @@ class Door:
 
         What cannot be learned is unknown, and closes the door.
         """
+        ask, known, looked = self._look(ask, whole=False)
+        return ask, known, looked.version if looked is not None else ""
+
+    def _judge(self, ask: Ask) -> _Judged:
+        """The decision, about the same state as what it opens. No body is fetched for an asker to whom nothing opens."""
+        judged = self._decided(*self._look(ask, whole=False))
+        if judged.decision.allowed and judged.looked is not None and judged.looked.content.lacks(judged.names()):
+            # The bodies are of a later state perhaps, so everything is learned anew with them, and decided about.
+            return self._decided(*self._look(ask, whole=True))
+        return judged
+
+    def _decided(self, ask: Ask, known: Known, looked: Looked | None) -> _Judged:
+        return _Judged(ask, known, decide(ask, known, self.policies), looked)
+
+    def _look(self, ask: Ask, *, whole: bool) -> tuple[Ask, Known, Looked | None]:
+        """The pregnancy meant, and the facts; unknown when anything of them could not be learned."""
         try:
-            if not ask.episode:
-                ask = replace(ask, episode=next(iter(self.plans.episodes(ask.subject)), ""))
-            return ask, self._known(ask), self.plans.version(ask.subject)
+            looked = self.plans.look(ask.subject, ask.episode, ask.asker.ura, whole=whole)
         except Exception as error:
             log.error("facts_not_learned", error_type=type(error).__name__)
-            return ask, _UNKNOWN, ""
+            return ask, _UNKNOWN, None
+        ask = ask if ask.episode else replace(ask, episode=looked.episode)
+        if ask.asker.role not in CAREGIVERS or not ask.asker.ura or not ask.subject:
+            return ask, _NOBODY_ASKED, looked
+        return ask, Known(looked.relation, looked.consent, looked.event, looked.evidence), looked
+
+    def _loaded(self, ask: Ask, known: Known, decision: Decision) -> SectionBytes:
+        """What a decision of a moment ago opens, as it stands now."""
+        return _Judged(ask, known, decision, self.plans.look(ask.subject, ask.episode, ask.asker.ura, whole=True)).sections()
 
     def _begin(self, ask: Ask) -> str:
         if not _NAME.fullmatch(ask.subject) or not _NAME.fullmatch(ask.episode):
             raise Invalid("this is not a pseudonym", code="not-a-pseudonym")
         return self.clock().astimezone(UTC).isoformat(timespec="microseconds")
-
-    def _known(self, ask: Ask) -> Known:
-        if ask.asker.role not in CAREGIVERS or not ask.asker.ura or not ask.subject:
-            return _NOBODY_ASKED
-        relation, evidence = self.relations.of(ask.subject, ask.episode, ask.asker.ura)
-        consent, event = self.consents.of(ask.subject, ask.asker.ura)
-        return Known(relation, consent, event, evidence)
 
     def _learn_all(self, ask: Ask) -> list[tuple[Related, Known]] | None:
         """The facts about every woman the organisation is related to; None when they could not be learned."""
@@ -249,24 +303,15 @@ class Door:
         await _kept(self.trail.record(entry))
         raise Forbidden(said_to_asker(decision.reason), code=decision.reason)
 
-    def _sections(self, ask: Ask, decision: Decision) -> SectionBytes:
-        """What opened, and only that: whatever else the store may give stays behind."""
-        names = tuple(section for section in ask.sections if section in decision.allowed)
-        given = self.plans.sections(ask.subject, ask.episode, names)
-        return {(episode, name): body for (episode, name), body in given.items() if name in names and episode in (ask.episode, "")}
-
     async def _hand_over(self, entry: Entry, load: Callable[[], T]) -> tuple[Recorded, T]:
         """Record and load at the same time; what was loaded is handed over only when the entry is durable."""
         try:
             pending = self.trail.begin(entry)
         except Exception as error:
             raise _not_recorded(error) from error
-        if self.pool is None:
-            await asyncio.sleep(0)  # The writer of the trail begins, with all that was asked together, before we load.
-            loaded = _attempt(load)
-            return await _kept(pending), _value(loaded)
-        loading = asyncio.get_running_loop().run_in_executor(self.pool, _attempt, load)
-        return await _kept(pending), _value(await loading)
+        await asyncio.sleep(0)  # The writer of the trail begins, with all that was asked together, before we load.
+        loaded = _attempt(load)
+        return await _kept(pending), _value(loaded)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return work() if self.pool is None else await asyncio.get_running_loop().run_in_executor(self.pool, work)

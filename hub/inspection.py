@@ -230,9 +230,15 @@ def _running(settings: Settings) -> Finding:
 
 
 def explain(hub: Hub, who: str, about: str, sections: tuple[str, ...]) -> dict[str, Any]:
-    """The decision for this question now, in words. Nothing is read of the plan, and so nothing is recorded."""
+    """The decision for this question now, in words. Nothing is read of the plan, and so nothing is recorded.
+
+    Raises `Missing` for someone, a woman or a section that is not known.
+    """
+    from fhir_profiles.codes import SECTIONS
     from hub.wiring import explanation
 
+    if unknown := [name for name in sections if name not in SECTIONS]:
+        raise Missing(f"there is no section {', '.join(unknown)}; there are: {', '.join(SECTIONS)}", code="no-section")
     return explanation(hub.settings, hub.stores, who, about, sections)
 
 
@@ -244,11 +250,14 @@ def rebuild(settings: Settings, *, processes: int, check: bool, progress: Callab
 
 
 def demo_info(settings: Settings) -> dict[str, Any]:
-    """What an outsider needs to talk to the demo."""
+    """What an outsider needs to talk to the demo. Raises `Unavailable` where none runs; at scale there is no file that tells."""
     from authz.demo import accounts
     from hub.demo import SOURCES, WOMEN
 
-    told = run_file(settings) or {"http": settings.base_url, "mllp": {"host": settings.mllp_host, "port": settings.mllp_port}}
+    told = run_file(settings)
+    if told is None and settings.log == "sqlite":
+        raise Unavailable(f"no hub runs in {settings.data}: start one with ooievaar up --demo", code="no-hub")
+    told = told or {"http": settings.base_url, "mllp": {"host": settings.mllp_host, "port": settings.mllp_port}}
     return {
         "http": told["http"], "mllp": told["mllp"],
         "senders": [{"msh3": app, "msh4": facility} for source in SOURCES for app, facility in source.senders],

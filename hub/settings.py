@@ -68,9 +68,9 @@ class Settings(BaseSettings):
     kek_file: Path | None = None
     sources_file: Path | None = None
     http_host: str = "127.0.0.1"
-    http_port: int = 8080
+    http_port: int = Field(default=8080, ge=0, le=65535)
     mllp_host: str = "127.0.0.1"
-    mllp_port: int = 2575
+    mllp_port: int = Field(default=2575, ge=0, le=65535)
     mllp_certfile: str = ""
     mllp_keyfile: str = ""
     public_url: str = ""

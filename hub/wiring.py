@@ -1,45 +1,38 @@
-"""The one place that names concrete parts and puts them together. `hub/running.py` starts and stops what is built here."""
+"""The one place that names concrete parts and puts them together. The processes (`hub/embedded.py`, `connecting.py`, `looping.py`,
+`serving.py`) start and stop what is built here.
+
+What builds a part also imports it, within its function: four processes that start at once on a small machine should each load what they
+use, and not what the other three do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
-from sqlalchemy import Connection
-
-from audit.entry import Where
-from audit.trail import Trail
-from authz.ask import Ask, Asker, Purpose, Role
-from authz.consents import Consents
-from authz.demo import DemoIssuer, accounts, signing_key
-from authz.engine import load_policies
-from authz.explain import explain
-from authz.tokens import FetchedKeys, StaticKeys, Tokens
 from connectors.contract import Mapping, Source
-from connectors.epic.mapping import EpicMapping
-from connectors.hix.mapping import HixMapping
-from connectors.practice.mapping import PracticeMapping
-from fhir_profiles.codes import SECTIONS as SECTION_NAMES
 from fhir_profiles.errors import Invalid, Missing
 from fhir_profiles.identifiers import Bsn, pseudonym_of
 from hub.database import Database
 from hub.demo import ORGANISATIONS, SOURCES, WOMEN
-from hub.door import Door, Related
-from hub.identity.people import Identities
-from hub.identity.vault import Vault
 from hub.log.keys import Keyring
-from hub.mapper.mapper import Mapper
-from hub.plan.project import Projector
-from hub.plan.read import PlanReader
-from hub.plan.rebuild import Report
-from hub.plan.rebuild import rebuild as rebuild_from
-from hub.plan.sections import SECTIONS
 from hub.settings import Settings, load_sources
 from hub.stores import Stores, open_stores
+
+if TYPE_CHECKING:
+    from audit.trail import Trail
+    from authz.ask import Asker
+    from authz.consents import Consents
+    from authz.demo import DemoIssuer
+    from authz.tokens import Tokens
+    from hub.door import Door
+    from hub.mapper.mapper import Mapper
+    from hub.plan.project import Projector
+    from hub.plan.read import PlanReader
+    from hub.plan.rebuild import Report
 
 
 def now() -> datetime:
@@ -54,6 +47,10 @@ def utc_now() -> str:
 
 def all_mappings() -> list[Mapping]:
     """Every mapping, in the order in which `ooievaar map` asks them."""
+    from connectors.epic.mapping import EpicMapping
+    from connectors.hix.mapping import HixMapping
+    from connectors.practice.mapping import PracticeMapping
+
     return [HixMapping(), PracticeMapping(), EpicMapping()]
 
 
@@ -63,6 +60,11 @@ def sources_of(settings: Settings) -> dict[str, Source]:
     # A file that was named and is not there is a fault; no file at all is a hub without senders.
     named = load_sources(path) if path.exists() or settings.sources_file else ()
     return {source.id: source for source in (*(SOURCES if settings.demo else ()), *named)}
+
+
+def clients_of(settings: Settings) -> dict[str, str]:
+    """The URA behind each OAuth client that may send."""
+    return {source.client_id: source.ura for source in sources_of(settings).values() if source.client_id}
 
 
 def pseudonym_key(stores: Stores) -> bytes:
@@ -78,48 +80,20 @@ def pseudonyms(stores: Stores) -> Callable[[str], str]:
 
 def build_mapper(settings: Settings, stores: Stores) -> Mapper:
     """The mapper with every mapping and registered source."""
+    from hub.identity.people import Identities
+    from hub.identity.vault import Vault
+    from hub.mapper.mapper import Mapper
+
     identities = Identities(Vault(stores.keyring, pseudonym_key(stores)), stores.keyring, stores.keyring.secret("identity"))
     return Mapper({m.name: m for m in all_mappings()}, sources_of(settings), identities, stores.keyring, stores.keyring.secret("memory"), utc_now)
 
 
 def build_projector(stores: Stores) -> Projector:
     """The projector with every section."""
+    from hub.plan.project import Projector
+    from hub.plan.sections import SECTIONS
+
     return Projector(stores.keyring, SECTIONS)
-
-
-@dataclass(frozen=True)
-class TreatmentRelations:
-    """What the door asks about treatment relations, answered from the views as of today."""
-
-    reader: PlanReader
-
-    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
-        """The relation of an organisation with one pregnancy, and the evidence."""
-        return self.reader.relation(None, subject, episode, ura, _today())
-
-    def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
-        """Every pregnancy with which an organisation has a relation now."""
-        found = ((s, e, *self.reader.relation(tx, s, e, ura, _today())) for s, e in self.reader.clients(ura, _today(), tx))
-        return [Related(*one) for one in sorted(found, key=lambda one: one[3], reverse=True)]
-
-
-@dataclass(frozen=True)
-class Plans:
-    """The views as the door asks for them."""
-
-    reader: PlanReader
-
-    def episodes(self, subject: str) -> list[str]:
-        """The pregnancies of a woman, the present one first."""
-        return self.reader.episodes(subject)
-
-    def version(self, subject: str) -> str:
-        """What the views of this woman were built to."""
-        return self.reader.version(subject)
-
-    def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> dict[tuple[str, str], bytes]:
-        """The named sections of one pregnancy, and those of none."""
-        return self.reader.sections(subject, episode, names)
 
 
 def _today() -> date:
@@ -138,22 +112,34 @@ class Access:
 
 def build_access(settings: Settings, stores: Stores) -> Access:
     """The door with the trail behind it and the plans beyond it."""
+    from audit.entry import Where
+    from audit.trail import Trail
+    from authz.consents import Consents
+    from authz.engine import load_policies
+    from hub.door import Door
+    from hub.facts import Views
+    from hub.plan.read import PlanReader
+
     reader = PlanReader(stores.hub, stores.keyring)
     trail = Trail(stores.audit, stores.keyring, now)
     consents = Consents(stores.hub, stores.keyring, now)
     pool = ThreadPoolExecutor(8, "door") if settings.database.get_secret_value() else None
     where = Where(observer="ooievaar-serve", site=settings.base_url)
-    return Access(Door(stores.hub, TreatmentRelations(reader), consents, trail, Plans(reader), load_policies(), where, now, pool),
-                  trail, consents, reader)
+    views = Views(reader, _today)
+    return Access(Door(stores.hub, views, consents, trail, views, load_policies(), where, now, pool), trail, consents, reader)
 
 
 def demo_issuer(settings: Settings, base_url: str) -> DemoIssuer:
     """Who signs tokens in the demo: the provider that is built into the hub at this address."""
+    from authz.demo import DemoIssuer, signing_key
+
     return DemoIssuer(base_url + "/demo/oidc", settings.login.audience, signing_key(settings.data / "keys" / "demo-signing.jwk"))
 
 
 def build_tokens(settings: Settings, stores: Stores) -> Tokens:
     """Verifies bearer tokens: of the demo's issuer, or of the provider that the settings name."""
+    from authz.tokens import FetchedKeys, StaticKeys, Tokens
+
     if settings.demo:
         issuer = demo_issuer(settings, settings.base_url)
         return Tokens(issuer.issuer, issuer.audience, StaticKeys(issuer.jwks()), pseudonym_key(stores), now_s)
@@ -169,6 +155,8 @@ def now_s() -> float:
 
 
 def _jwks(issuer: str) -> dict[str, Any]:
+    import httpx2
+
     with httpx2.Client(timeout=5.0) as client:
         found = client.get(issuer.rstrip("/") + "/.well-known/openid-configuration").raise_for_status().json()
         keys: dict[str, Any] = client.get(found["jwks_uri"]).raise_for_status().json()
@@ -184,7 +172,9 @@ def names_of(settings: Settings) -> dict[str, str]:
 
 def rebuild_views(settings: Settings, *, processes: int, check: bool, progress: Callable[[int, int], None]) -> Report:
     """Fold the whole log anew, in several processes."""
-    return rebuild_from(Opener(settings), processes=processes, check=check, progress=progress)
+    from hub.plan.rebuild import rebuild
+
+    return rebuild(Opener(settings), processes=processes, check=check, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -200,14 +190,20 @@ class Opener:
 
 
 def explanation(settings: Settings, stores: Stores, who: str, about: str, sections: tuple[str, ...]) -> dict[str, Any]:
-    """The decision for a question now, with its reasons in words. Facts are learned, content is not read."""
+    """The decision for a question now, with its reasons in words. Facts are learned, content is not read.
+
+    Raises `Missing` for someone or a woman that is not known.
+    """
+    from authz.ask import Ask, Purpose, Role
+    from authz.decide import decide
+    from authz.explain import explain
+    from fhir_profiles.codes import SECTIONS
+
     access = build_access(settings, stores)
     asker = _asker(who, pseudonym_key(stores))
-    subject = _subject(about, pseudonym_key(stores))
+    subject = _subject(about, stores)
     purpose = {Role.CLIENT: Purpose.PATIENT_REQUEST, Role.AUDITOR: Purpose.AUDIT}.get(asker.role, Purpose.TREATMENT)
-    ask, known, _ = access.door.learn(Ask(asker, subject, sections or SECTION_NAMES, purpose, interaction="explain"))
-    from authz.decide import decide
-
+    ask, known, _ = access.door.learn(Ask(asker, subject, sections or SECTIONS, purpose, interaction="explain"))
     decision = decide(ask, known, access.door.policies)
     closed = {section: reason for section, reason in decision.reasons.items() if section not in decision.allowed}
     return {"words": explain(ask, known, decision, access.door.policies), "open": sorted(decision.allowed), "closed": closed,
@@ -215,6 +211,9 @@ def explanation(settings: Settings, stores: Stores, who: str, about: str, sectio
 
 
 def _asker(who: str, key: bytes) -> Asker:
+    from authz.ask import Asker, Role
+    from authz.demo import accounts
+
     account = next((a for a in accounts() if who.casefold() in (a.name.casefold(), a.person.casefold())), None)
     if account is not None:
         subject = pseudonym_of(Bsn(account.bsn), key) if account.bsn else ""
@@ -226,16 +225,24 @@ def _asker(who: str, key: bytes) -> Asker:
     return Asker("explain", role, Role(role), ura, ura, "", "", "high")
 
 
-def _subject(about: str, key: bytes) -> str:
+def _subject(about: str, stores: Stores) -> str:
+    """The pseudonym of a woman of the demo, or the one that was given when the hub knows it. Raises `Missing` for somebody else."""
+    from sqlalchemy import select
+
+    from hub.tables import vault
+
     for name, bsn in WOMEN:
         if about.casefold() in (name.casefold(), name.split()[0].casefold()):
-            return pseudonym_of(Bsn(bsn), key)
+            return pseudonym_of(Bsn(bsn), pseudonym_key(stores))
     if about.isdigit():
         raise Invalid("give her pseudonym, not a number", code="not-a-pseudonym")
+    with stores.hub.read() as tx:
+        if tx.execute(select(vault.c.subject).where(vault.c.subject == about)).first() is None:
+            raise Missing("the hub knows no woman by this pseudonym", code="no-woman")
     return about
 
 
-def ready_checks(stores: Stores, more: Iterable[tuple[str, Callable[[], bool]]]) -> dict[str, Callable[[], bool]]:
+def ready_checks(stores: Stores, more: Iterable[tuple[str, Callable[[], bool]]] = ()) -> dict[str, Callable[[], bool]]:
     """What must answer before this process may get traffic."""
 
     def database() -> bool:

@@ -22,19 +22,20 @@ from starlette.responses import Response
 from fhir_profiles.errors import BirthCareError, Refused, TooLarge, Unavailable, Unknown, Unsupported
 
 FHIR_JSON: Final = "application/fhir+json; fhirVersion=4.0"
+STU3_PREFIX: Final = "/fhir-stu3"
 STU3_JSON: Final = "application/fhir+json; fhirVersion=3.0"
 REASON_SYSTEM: Final = "http://ooievaar.example/fhir/CodeSystem/reason"
 RETRY_AFTER_S: Final = "5"
 
 
 class WrongMethod(Unsupported):
-    """This route does not take that verb; `allow` names those that it does."""
+    """This route does not take that verb; `allow` names those that it does: where there is GET, there is HEAD (`edge.py`)."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
     def __init__(self, allow: str) -> None:
         super().__init__("this route does not take that method")
-        self.allow = allow
+        self.allow = "GET, HEAD" if allow == "GET" else allow
 
 
 class NotAcceptable(Unsupported):

@@ -69,7 +69,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"a message has at most {limit} bytes here")
+    return TooLarge(f"a message has at most {f'{limit >> 20} MiB ({limit} bytes)' if limit >> 20 else f'{limit} bytes'} here")
 
 
 def _no_form() -> Unsupported:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from fhir_profiles.identifiers import URA_SYSTEM
+from fhir_profiles.strict_json import MAX_BYTES
 
 READ: Final = "read"
 SEARCH: Final = "search-type"
@@ -79,7 +80,7 @@ def stu3_statement(base_url: str, date: str) -> bytes:
         "software": {"name": "Ooievaar"}, "acceptUnknown": "extensions", "format": ["application/fhir+json", "application/fhir+xml"],
         "implementation": {"description": "Ooievaar, aanleveren van Geboortezorg-berichten", "url": base_url},
         "rest": [{"mode": "server", "security": _security("http://hl7.org/fhir/restful-security-service"),
-                  "documentation": f"POST [base] takes a transaction Bundle of at most 20 MB from a registered system ({URA_SYSTEM}).",
+                  "documentation": f"POST [base] takes a transaction Bundle of at most {MAX_BYTES >> 20} MiB from a registered system ({URA_SYSTEM}).",
                   "interaction": [{"code": "transaction"}]}],
     }))
 

@@ -1,7 +1,7 @@
 """The rim around every API route, in plain ASGI because the hot read passes it too.
 
 Gives each request an id and a W3C trace (accepted when well-formed, else made), puts the security headers on every answer, refuses
-an address that is too long, and turns whatever escapes from below into an OperationOutcome without details. An exception's text may
+an address that is too long, answers HEAD as it would GET but for the body, and turns whatever escapes from below into an OperationOutcome without details. An exception's text may
 hold personal data: only its type is logged.
 """
 
@@ -44,6 +44,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope["request_id"], scope["trace"] = _names(scope)
+        scope, bare = ({**scope, "method": "GET"}, True) if scope["method"] == "HEAD" else (scope, False)
         mine = [*_SAFE, (b"x-request-id", scope["request_id"].encode()), (b"traceparent", scope["trace"].encode())]
         started = False
 
@@ -52,7 +53,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = [*message.get("headers", ()), *mine]
-            await send(message)
+            await send({**message, "body": b""} if bare and message["type"] == "http.response.body" else message)
 
         try:
             if len(scope["query_string"]) > MAX_QUERY or len(scope["path"]) > MAX_QUERY:

@@ -43,10 +43,11 @@ async def _fault(_: Request, error: Exception) -> Response:
     return answer(error)
 
 
-async def _unrouted(_: Request, error: Exception) -> Response:
+async def _unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return answer(WrongMethod((error.headers or {}).get("Allow", "GET")))
+        # Not what the framework found: `_search` also looks like an id to it.
+        return answer(WrongMethod("POST" if request.scope["path"].endswith("/_search") else "GET"))
     return answer(Missing("there is nothing here; see /fhir/metadata"))
 
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hub.api.answers import WrongMethod
 from hub.api.figures import Sample
-from hub.api.ports import Parts
+from hub.api.ports import Operated
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +25,7 @@ _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Operations:
     """The ASGI app of the three routes."""
 
-    def __init__(self, parts: Parts, *, timeout_s: float = CHECK_TIMEOUT_S) -> None:
+    def __init__(self, parts: Operated, *, timeout_s: float = CHECK_TIMEOUT_S) -> None:
         self._parts, self._timeout = parts, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

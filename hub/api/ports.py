@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from authz.tokens import Tokens
 from hub.api.figures import DoorFigures, Sample
-from hub.door import Door
+
+if TYPE_CHECKING:  # a process that only tells its figures loads neither
+    from authz.tokens import Tokens
+    from hub.door import Door
 
 
 class Answer(Protocol):
@@ -39,27 +41,41 @@ class Intake(Protocol):
         """Keep the message durably, then answer. Raises a `BirthCareError` for what is not taken."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Everything that the API needs. `base_url` is where callers reach the hub, without /fhir.
-
-    `pseudonym` is from the digits of a BSN to her pseudonym; it raises `Invalid` for what is no BSN, and does not repeat it.
-    `clients` is client id → URA of the systems that may send. `names` gives source id → organisation name. Each of `checks` tells whether
-    a part is ready (it may block a little); `samples` gives the figures of this moment. `figures` counts what the
-    door answers. `smart` is the SMART configuration, None without a login provider.
+@dataclass(frozen=True, kw_only=True)
+class Operated:
+    """What every process tells an operator's machines: each of `checks` tells whether a part is ready (it may block a little); `samples`
+    gives the figures of this moment; `figures` counts what the door answers.
     """
 
-    tokens: Tokens
-    door: Door
-    base_url: str
-    clock: Callable[[], datetime]
-    names: Mapping[str, str]
-    pseudonym: Callable[[str], str]
-    intake: Intake | None = None
-    clients: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     samples: Callable[[], Iterable[Sample]] = tuple
     figures: DoorFigures = field(default_factory=DoorFigures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeParts(Operated):
+    """What the way in for practices needs. `base_url` is where callers reach the hub, without /fhir; `clients` is client id → URA of the
+    systems that may send.
+    """
+
+    tokens: Tokens
+    base_url: str
+    clock: Callable[[], datetime]
+    intake: Intake | None = None
+    clients: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts(IntakeParts):
+    """Everything that the API needs.
+
+    `pseudonym` is from the digits of a BSN to her pseudonym; it raises `Invalid` for what is no BSN, and does not repeat it.
+    `names` gives source id → organisation name. `smart` is the SMART configuration, None without a login provider.
+    """
+
+    door: Door
+    names: Mapping[str, str]
+    pseudonym: Callable[[str], str]
     smart: Mapping[str, Any] | None = None
 
     @property

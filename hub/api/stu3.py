@@ -6,34 +6,30 @@ changes that. The body is read piece by piece and no further than its limit. Wha
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from authz.ask import Role
 from fhir_profiles.errors import Forbidden, Invalid, Missing, Unavailable, Unsupported
-from hub.api.answers import STU3_JSON, WrongMethod
+from fhir_profiles.strict_json import MAX_BYTES
+from hub.api.answers import STU3_JSON, STU3_PREFIX, WrongMethod
 from hub.api.body import BODY_TIMEOUT_S, body_of
 from hub.api.caller import Caller, caller_of
 from hub.api.capability import stu3_statement
-from hub.api.ports import Parts
-from hub.log.received import MAX_MESSAGE
-
-PREFIX: Final = "/fhir-stu3"
+from hub.api.ports import IntakeParts
 
 
 class Stu3:
     """The ASGI app under /fhir-stu3."""
 
-    def __init__(self, parts: Parts, *, limit: int = MAX_MESSAGE, timeout_s: float = BODY_TIMEOUT_S) -> None:
+    def __init__(self, parts: IntakeParts, *, limit: int = MAX_BYTES, timeout_s: float = BODY_TIMEOUT_S) -> None:
         self._parts, self._limit, self._timeout = parts, limit, timeout_s
-        base = parts.base_url.rstrip("/") + PREFIX
+        base = parts.base_url.rstrip("/") + STU3_PREFIX
         self._statement = stu3_statement(base, parts.clock().isoformat(timespec="seconds"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; faults are raised, the edge answers them."""
-        match scope["path"].removeprefix(PREFIX):
+        match scope["path"].removeprefix(STU3_PREFIX):
             case "/metadata":
                 if scope["method"] != "GET":
                     raise WrongMethod("GET")

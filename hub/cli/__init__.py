@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from fhir_profiles.errors import BirthCareError
 
 GOOD, FOUND, FAILED = 0, 1, 2
+
+_SELDOM: Final = (100_000, 50, 1000)
+"""Loading makes objects that all live on: looking for garbage among them is an eighth of the start. A process sets its own pace when it is up."""
 
 _ABOUT: Final = """\
 The integration hub for Dutch birth care.
@@ -27,6 +29,9 @@ At scale:         ooievaar connect · map · project · serve, each as many time
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    gc.set_threshold(*_SELDOM)
+    from sqlalchemy.exc import SQLAlchemyError  # after that line, for it is the largest of all that is loaded
+
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] | None = getattr(arguments, "run", None)
     if run is None:
@@ -45,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return GOOD
     except BrokenPipeError:
         return GOOD
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        sys.stderr.write(f"ooievaar {arguments.command}: cannot read or write{where} ({type(error).__name__})\n")
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,9 +100,16 @@ def _add_processes(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _ports(command: argparse.ArgumentParser, *, mllp: bool) -> None:
-    command.add_argument("--http-port", type=int, metavar="N", help="default 8080")
+    command.add_argument("--http-port", type=_port, metavar="N", help="default 8080")
     if mllp:
-        command.add_argument("--mllp-port", type=int, metavar="N", help="default 2575")
+        command.add_argument("--mllp-port", type=_port, metavar="N", help="default 2575")
+
+
+def _port(text: str) -> int:
+    """A port number; 0 lets the system choose. Raises ArgumentTypeError, which ends the command with 2."""
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
 
 
 def _add_questions(commands: _Commands[argparse.ArgumentParser]) -> None:

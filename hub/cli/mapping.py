@@ -88,17 +88,27 @@ def _local_id(local: str) -> str:
 
 
 def run(paths: Sequence[str], mappings: Sequence[Mapping], now: str, *, wanted: str = "", as_json: bool = False) -> int:
-    """Print what every file becomes. Exit code 0: all explained and taken; 1: something is left or refused; 2: a file cannot be read."""
+    """Print what every file becomes. Exit code 0: all explained and taken; 1: something is left or refused; 2: nothing to read, or no such kind."""
+    kinds = sorted({mapping.kind for mapping in mappings} | {mapping.name for mapping in mappings})
+    if wanted and wanted not in kinds:
+        return _cannot(f"no source sends the kind that --source names; there are {', '.join(kinds)}")
     code = GOOD
     try:
-        for path in files_in(paths):
+        files = list(files_in(paths))
+        if not files:
+            return _cannot("there are no files in what was named")
+        for path in files:
             outcome = map_file(path, mappings, now, wanted)
             sys.stdout.write(_line(outcome) if as_json else _words(outcome))
             code = max(code, GOOD if outcome.clean else FOUND)
     except OSError as error:
-        sys.stderr.write(f"ooievaar map: cannot read {error.filename or error}\n")
-        return FAILED
+        return _cannot(f"cannot read {error.filename or error}")
     return code
+
+
+def _cannot(why: str) -> int:
+    sys.stderr.write(f"ooievaar map: {why}\n")
+    return FAILED
 
 
 def _line(outcome: FileOutcome) -> str:

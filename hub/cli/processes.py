@@ -9,47 +9,47 @@ from hub.cli.given import settings_of
 
 def up(arguments: argparse.Namespace) -> int:
     """Everything in one process."""
-    from hub import running
+    from hub import embedded
 
     # What is not said on the command line is left to the environment.
     chosen = {**({"demo": True} if arguments.demo else {}), **({"simulators": False} if arguments.no_simulators else {})}
-    return running.up(settings_of(arguments, **chosen))
+    return embedded.up(settings_of(arguments, **chosen))
 
 
 def connect(arguments: argparse.Namespace) -> int:
     """The connectors."""
-    from hub import running
+    from hub import connecting
 
-    return running.connect(settings_of(arguments), arguments.names)
+    return connecting.connect(settings_of(arguments), arguments.names)
 
 
 def project(arguments: argparse.Namespace) -> int:
     """The projector."""
-    from hub import running
+    from hub import looping
 
-    return running.project(settings_of(arguments))
+    return looping.project(settings_of(arguments))
 
 
 def serve(arguments: argparse.Namespace) -> int:
     """API and pages."""
-    from hub import running
+    from hub import serving
 
-    return running.serve(settings_of(arguments))
+    return serving.serve(settings_of(arguments))
 
 
 def topics(arguments: argparse.Namespace) -> int:
     """Make the Kafka topics."""
-    from hub import running
+    from hub import looping
 
-    return running.topics(settings_of(arguments))
+    return looping.topics(settings_of(arguments))
 
 
 def map_(arguments: argparse.Namespace) -> int:
     """Show what files become, or run the mapper."""
     if not arguments.files:
-        from hub import running
+        from hub import looping
 
-        return running.map_(settings_of(arguments))
+        return looping.map_(settings_of(arguments))
     from hub import wiring
     from hub.cli import mapping
 

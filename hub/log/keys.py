@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,7 +22,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from fhir_profiles.errors import BirthCareError, Unavailable
-from hub.database import Database
+from hub.database import Database, Question
 from hub.tables import client_key
 from hub.upsert import insert_new
 
@@ -30,6 +30,7 @@ _VERSION: Final = b"\x01"
 _WITNESS: Final = "hub/-/witness"
 _CACHE: Final = 20_000
 _CHUNK: Final = 900
+_WRAPPED: Final = "SELECT '', '', '', '', '', wrapped, CAST(NULL AS BYTEA) FROM client_key WHERE name = ?"
 
 
 class Erased(BirthCareError):
@@ -93,7 +94,7 @@ class Keyring:
         self._database = database
         self._kek = kek
         self._wrap = AESGCM(kek)
-        self._cache: OrderedDict[str, AESGCM] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[AESGCM, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def prove(self) -> None:
@@ -126,6 +127,32 @@ class Keyring:
         except InvalidTag as error:
             raise Unavailable("a sealed text does not open", code="seal-broken") from error
 
+    def question(self, name: str, database: Database) -> Question | None:
+        """What to ask `database` for the mark of a key, beside other questions; None when the keys stand in another."""
+        return (_WRAPPED, (name,)) if database is self._database else None
+
+    def mark(self, name: str, found: Sequence[tuple[Any, ...]] | None = None) -> bytes:
+        """What tells the key `name` from every other that had or will have this name; b"" when there is none. The key is then in memory.
+
+        Asked of the database every time (or read from the rows that were `found` by `question`): what another process destroyed, or made
+        anew, is forgotten here too.
+        """
+        if found is None:
+            try:
+                found = self._database.fetch(_WRAPPED, (name,))
+            except Exception as error:
+                raise Unavailable("the keys cannot be reached; try again later", code="keys-away") from error
+        mark = bytes(found[0][5]) if found else b""
+        known = self._cache.get(name)
+        if (known[1] if known is not None else b"") == mark:
+            return mark
+        with self._lock:
+            # Read once more, because a key may be destroyed between the question and the lock.
+            self._cache.pop(name, None)
+            self._load_all((name,))
+            known = self._cache.get(name)
+            return known[1] if known is not None else b""
+
     def ensure(self, names: Iterable[str]) -> None:
         """Have these keys ready: reads those that are not in memory and makes those that are missing, all in one durable write."""
         with self._lock:
@@ -146,7 +173,7 @@ class Keyring:
             for start in range(0, len(names), _CHUNK):
                 query = select(client_key.c.name, client_key.c.wrapped).where(client_key.c.name.in_(names[start:start + _CHUNK]))
                 for name, wrapped in tx.execute(query):
-                    self._remember(name, self._unwrapped(name, bytes(wrapped)))
+                    self._remember(name, bytes(wrapped))
                     found.add(name)
         return found
 
@@ -160,8 +187,8 @@ class Keyring:
         except InvalidTag as error:
             raise Unavailable("a data key does not fit the key-encryption key", code="kek-wrong") from error
 
-    def _remember(self, name: str, cipher: AESGCM) -> None:
-        self._cache[name] = cipher
+    def _remember(self, name: str, wrapped: bytes) -> None:
+        self._cache[name] = self._unwrapped(name, wrapped), wrapped
         if len(self._cache) > _CACHE:
             self._cache.popitem(last=False)
 
@@ -174,15 +201,15 @@ class Keyring:
         return gone.rowcount
 
     def _cipher(self, name: str, *, make: bool) -> AESGCM:
-        cipher = self._cache.get(name)
-        if cipher is not None:
-            return cipher
+        known = self._cache.get(name)
+        if known is not None:
+            return known[0]
         if make:
             self.ensure((name,))
         else:
             with self._lock:
                 self._load_all((name,))
-        cipher = self._cache.get(name)
-        if cipher is None:
+        known = self._cache.get(name)
+        if known is None:
             raise Erased("this has been erased")
-        return cipher
+        return known[0]

@@ -61,8 +61,8 @@ def to_record(message: Incoming, seal: Seal) -> Record:
     """The sealed record. Its id begins with the time, so that indexes on it grow at one end."""
     record_id = f"{time.time_ns():016x}{os.urandom(8).hex()}"
     key = received_key(message)
-    attributes = {
-        "id": record_id, "type": "message-received", "connector": message.connector, "source": message.source,
+    attributes = {  # the id stands beside them in the record
+        "type": "message-received", "connector": message.connector, "source": message.source,
         "time": message.received_at, "mediatype": message.media_type, "subject": message.subject, "key": key,
         "size": str(len(message.body)), "traceparent": message.trace, **{f"transport-{k}": v for k, v in message.transport.items()},
     }

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from starlette.testclient import TestClient
 
+from authz.consents import Consents
+from fhir_profiles.identifiers import Subject
+from hub.api.create import create_api
 from hub.plan.state import versions
-from tests.api.world import NOOR, NOW, World, bearer
+from tests.api.world import NOOR, NOW, World, bearer, build
+from tests.plan.cases import dossier, observed
 
 URL = f"/fhir/CarePlan/{NOOR}/$sections"
 
@@ -46,3 +52,31 @@ def test_a_plan_that_did_not_change_is_not_sent_again_but_the_look_is_recorded(c
     assert (again.status_code, again.content) == (304, b"")
     assert world.trail.of_subject(NOOR, 1)[0].subject_seq == before + 1
     assert client.get(URL, headers={**bearer("joke"), "if-none-match": first.headers["etag"]}).status_code == 200
+
+
+def test_what_closes_between_two_reads_closes_at_the_next_though_the_plan_is_in_memory(tmp_path: Path) -> None:
+    world = build(tmp_path)
+    client = TestClient(create_api(world.parts), base_url="https://hub.example")
+    consents = Consents(world.hub.database, world.hub.keyring)
+
+    def look(name: str = "marit") -> tuple[int, str]:
+        answer = client.get(URL, headers=bearer(name))
+        return answer.status_code, answer.text
+
+    assert look()[0] == look()[0] == look("anna")[0] == 200
+    consents.withdraw(Subject(NOOR), "00700001", by="noor", proof="test")
+    assert look()[0] == 403 and "no-consent" in look()[1] and look("anna")[0] == 200
+    consents.give(Subject(NOOR), "00700001", by="noor", proof="test")
+    assert look()[0] == 200
+
+    world.hub.given(observed("haemoglobin", 7.77, "mmol/L", effective="2026-05-28", subject=NOOR))
+    assert "7.77" in look()[1], "what is new is there at once"
+    assert look("joke")[0] == 200
+    world.hub.given(dossier(ura="00700004", source="zon/00700004", status="finished", end="2026-04-01", version="2026-05-30T10:00:00Z", subject=NOOR))
+    assert look("joke")[0] == 403 and "no-relation" in look("joke")[1] and look()[0] == 200
+
+    assert look("noor")[0] == 200
+    world.hub.keyring.destroy(NOOR)
+    status, text = look("noor")
+    assert status == 200 and "7.77" not in text and "mmol/L" not in text
+    world.trail.stop()

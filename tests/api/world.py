@@ -5,7 +5,7 @@ Noor's plan holds values of two sources, one corrected and one that disagrees; S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection
 
 from audit.entry import Where
 from audit.protect import protect
@@ -26,9 +25,9 @@ from fhir_profiles.identifiers import Bsn, Subject, pseudonym_of
 from hub.api.figures import Sample
 from hub.api.ports import Parts
 from hub.database import open_sqlite
-from hub.door import Door, Related
+from hub.door import Door
+from hub.facts import Views
 from hub.log.envelope import Envelope
-from hub.plan.read import PlanReader
 from tests.plan.cases import EARLIER, HIX, NAMES, NOW, Hub, coded, dossier, encounter, event, observed
 
 PSEUDONYMS = b"p" * 32
@@ -70,19 +69,6 @@ def token(name: str, **changes: Any) -> str:
 def bearer(name: str, **changes: Any) -> dict[str, str]:
     """The Authorization header of someone of the cast."""
     return {"authorization": f"Bearer {token(name, **changes)}"}
-
-
-@dataclass(frozen=True)
-class Relations:
-    """Treatment relations out of the views, on the day of the test's clock."""
-
-    reader: PlanReader
-
-    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
-        return self.reader.relation(None, subject, episode, ura, CLOCK.date())
-
-    def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
-        return [Related(s, e, *self.of(s, e, ura)) for s, e in self.reader.clients(ura, CLOCK.date(), tx)]
 
 
 @dataclass(frozen=True)
@@ -130,7 +116,8 @@ def build(folder: Path) -> World:
     consents = Consents(hub.database, hub.keyring, lambda: CLOCK)
     for ura in ("00700001", "00700002", "00700004"):
         consents.give(Subject(NOOR), ura, by="noor", proof="test")
-    door = Door(hub.database, Relations(hub.reader), consents, trail, hub.reader, load_policies(), Where("test"), lambda: CLOCK)
+    views = Views(hub.reader, CLOCK.date)
+    door = Door(hub.database, views, consents, trail, views, load_policies(), Where("test"), lambda: CLOCK)
     letterbox = Letterbox()
     keys = StaticKeys({"keys": [{**KEY.as_dict(private=False), "kid": "k", "alg": "ES256"}]})
     tokens = Tokens(ISSUER, AUDIENCE, keys, PSEUDONYMS, lambda: CLOCK.timestamp())

@@ -16,7 +16,7 @@ from authz.ask import CAREGIVERS, Ask, Asker, Known, Purpose, Role
 from authz.decide import decide
 from authz.engine import POLICIES, SCHEMA_FILE, PolicySet, load_policies
 from authz.reasons import REASONS, said_to_asker, said_to_client
-from authz.roles import ACCESS_LOG, ROLES, SECTIONS_OF_THE_DOOR
+from authz.roles import ACCESS_LOG, CONSENTS, ROLES, SECTIONS_OF_THE_DOOR
 from fhir_profiles.codes import SECTIONS
 from fhir_profiles.errors import Invalid
 from tests.authz.cast import BY_ROLE, NOOR, SAMIRA, anna, ask, joke, marit, noor, ravi, samira, tess
@@ -57,7 +57,7 @@ def test_the_table_opens_what_its_source_says() -> None:
     opens = {role: {section for section, cell in row.items() if cell.opens} for role, row in ROLES.items()}
 
     assert opens == {
-        Role.CLIENT: {*SECTIONS, ACCESS_LOG}, Role.MIDWIFE: set(SECTIONS), Role.GYNAECOLOGIST: set(SECTIONS),
+        Role.CLIENT: {*SECTIONS, ACCESS_LOG, CONSENTS}, Role.MIDWIFE: set(SECTIONS), Role.GYNAECOLOGIST: set(SECTIONS),
         Role.MATERNITY_NURSE: {"front", "care-team", "pregnancy"}, Role.AUDITOR: {ACCESS_LOG}, Role.ENGINEER: set(), Role.SYSTEM: set(),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,25 +15,12 @@ from authz.engine import load_policies
 from fhir_profiles.codes import SECTIONS
 from fhir_profiles.identifiers import Subject
 from hub.database import Database, open_sqlite
-from hub.door import Door, Related, SectionBytes
+from hub.door import Content, Door, Looked, Related, SectionBytes
 from hub.log.keys import Keyring
 from tests.audit.lines import now
 from tests.authz.cast import EARLIER, LEPELAAR, NOOR, PREGNANCY, RIJNOEVER, SAMIRA
 
 KEK = b"k" * 32
-
-
-class MemoryPlans:
-    """Every woman has this pregnancy and an earlier one; a section's bytes say whose and which it is. Gives more than was asked for."""
-
-    def episodes(self, subject: str) -> list[str]:
-        return [PREGNANCY, EARLIER] if subject in (NOOR, SAMIRA) else []
-
-    def version(self, subject: str) -> str:
-        return "v1"
-
-    def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> SectionBytes:
-        return {(e, name): f"{subject}/{e}/{name}".encode() for e in (PREGNANCY, EARLIER, "") for name in SECTIONS}
 
 
 @dataclass
@@ -44,10 +31,38 @@ class MemoryRelations:
         (NOOR, PREGNANCY, LEPELAAR, "dossier"), (SAMIRA, PREGNANCY, LEPELAAR, "dossier"), (NOOR, PREGNANCY, RIJNOEVER, "encounter")])
 
     def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
+        """The relation and its evidence."""
         return next(((kind, "evidence-1") for s, e, u, kind in self.rows if (s, e, u) == (subject, episode, ura)), ("none", ""))
 
     def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
         return [Related(s, e, kind, "evidence-1") for s, e, u, kind in self.rows if u == ura]
+
+
+class MemoryContent:
+    """A section's bytes say whose and which it is. Gives more than was asked for."""
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+
+    def lacks(self, names: Collection[str]) -> bool:
+        return False
+
+    def sections(self, names: Collection[str]) -> SectionBytes:
+        return {(e, name): f"{self.subject}/{e}/{name}".encode() for e in (PREGNANCY, EARLIER, "") for name in SECTIONS}
+
+
+class MemoryPlans:
+    """Every woman has this pregnancy and an earlier one; relations and consent are those of the house."""
+
+    def __init__(self, relations: MemoryRelations, consents: Consents) -> None:
+        self.relations, self.consents = relations, consents
+
+    def look(self, subject: str, episode: str, ura: str, *, whole: bool) -> Looked:
+        episode = episode or (PREGNANCY if subject in (NOOR, SAMIRA) else "")
+        return Looked(episode, *self.relations.of(subject, episode, ura), *self.consents.of(subject, ura), "v1", self.content(subject))
+
+    def content(self, subject: str) -> Content:
+        return MemoryContent(subject)
 
 
 class House:
@@ -60,8 +75,8 @@ class House:
         keyring = Keyring(self.keys, KEK)
         self.consents = Consents(self.database, keyring)
         self.trail = Trail(self.audit, keyring, now)
-        self.plans = MemoryPlans()
         self.relations = MemoryRelations()
+        self.plans = MemoryPlans(self.relations, self.consents)
         self.door = Door(self.database, self.relations, self.consents, self.trail, self.plans, load_policies(), Where("ooievaar-1"), now)
 
     def with_(self, **parts: object) -> Door:

@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
-from hub.door import SectionBytes
+from hub.door import Content, SectionBytes
 from tests.authz.cast import ask, marit
-from tests.door.house import House, MemoryPlans
+from tests.door.house import House, MemoryContent, MemoryPlans
 
 
 class FatalPlans(MemoryPlans):
@@ -18,13 +19,19 @@ class FatalPlans(MemoryPlans):
 
     calls = 0
 
-    def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> SectionBytes:
+    def content(self, subject: str) -> Content:
         self.calls += 1
-        if self.calls == 3:
-            print("deciding", flush=True)
-            sys.stdin.readline()  # the test has seen the entry in the database
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().sections(subject, episode, names)
+        return FatalContent(subject) if self.calls == 3 else super().content(subject)
+
+
+class FatalContent(MemoryContent):
+    """Kills the process when it is opened."""
+
+    def sections(self, names: Collection[str]) -> SectionBytes:
+        print("deciding", flush=True)
+        sys.stdin.readline()  # the test has seen the entry in the database
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}
 
 
 async def main(folder: Path) -> None:
@@ -32,7 +39,7 @@ async def main(folder: Path) -> None:
     house = House(folder)
     house.trail.start()
     house.agree()
-    door = house.with_(plans=FatalPlans())
+    door = house.with_(plans=FatalPlans(house.relations, house.consents))
     while True:
         opened = await door.read(ask(marit))
         print(opened.recorded.id, flush=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import cedarpy
 import pytest
@@ -18,8 +20,9 @@ from fhir_profiles.codes import SECTIONS
 from fhir_profiles.errors import Forbidden, Invalid, Missing, Unavailable
 from fhir_profiles.identifiers import Subject
 from hub.database import Database
+from hub.door import Content, Looked
 from tests.authz.cast import BY_ROLE, EARLIER, LEPELAAR, NOOR, PREGNANCY, SAMIRA, anna, ask, joke, marit, noor, samira, tess
-from tests.door.house import House, MemoryPlans, MemoryRelations
+from tests.door.house import House, MemoryContent, MemoryPlans, MemoryRelations
 
 
 async def test_the_midwife_reads_the_plan_and_her_look_is_recorded(house: House) -> None:
@@ -102,30 +105,31 @@ async def test_a_withdrawal_counts_for_the_very_next_question(house: House) -> N
     assert (await house.door.read(ask(anna))).sections, "the hospital keeps her yes"
 
 
-def broken(name: str, error: Exception) -> object:
+def raising(error: Exception) -> Callable[..., Any]:
     def fail(*_: object, **__: object) -> object:
         raise error
 
-    kind = MemoryPlans if hasattr(MemoryPlans, name) else MemoryRelations
-    return type("Broken", (kind,), {name: fail})()
+    return fail
 
 
-@pytest.mark.parametrize("part", [{"relations": broken("of", OSError("away"))}, {"plans": broken("episodes", OSError("away"))},
-                                  {"plans": broken("version", Unavailable("away"))}])
-async def test_facts_that_cannot_be_learned_close_the_door_and_are_recorded(house: House, part: dict[str, object]) -> None:
-    with pytest.raises(Forbidden) as refusal:
-        await house.with_(**part).read(ask(marit))
-
-    assert refusal.value.code == "facts-unknown"
-    entry = house.last().entry
-    assert (entry.what.outcome, entry.about.relation, entry.about.consent) == ("error", "not-known", "not-known")
+def unreadable(house: House, error: Exception) -> MemoryPlans:
+    """Plans whose facts can be learned, and whose contents do not open."""
+    content = type("Broken", (MemoryContent,), {"sections": raising(error)})
+    return type("Broken", (MemoryPlans,), {"content": lambda _, subject: content(subject)})(house.relations, house.consents)
 
 
-async def test_a_register_of_consent_that_is_away_closes_the_door(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Consents, "of", lambda *_: (_ for _ in ()).throw(OSError("away")))
+@pytest.mark.parametrize(("part", "name"), [(MemoryRelations, "of"), (Consents, "of"), (MemoryPlans, "look")])
+@pytest.mark.parametrize("error", [OSError("away"), Unavailable("away")])
+async def test_facts_that_cannot_be_learned_close_the_door_and_are_recorded(
+    house: House, monkeypatch: pytest.MonkeyPatch, part: type, name: str, error: Exception,
+) -> None:
+    monkeypatch.setattr(part, name, raising(error))
     with pytest.raises(Forbidden) as refusal:
         await house.door.read(ask(marit))
-    assert refusal.value.code == "facts-unknown" and len(house.entries()) == 1
+
+    assert refusal.value.code == "facts-unknown"
+    [line] = house.entries()
+    assert (line.entry.what.outcome, line.entry.about.relation, line.entry.about.consent) == ("error", "not-known", "not-known")
 
 
 async def test_an_engine_that_fails_closes_the_door_and_is_recorded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +185,10 @@ async def test_nothing_is_handed_over_before_the_entry_is_durable(house: House, 
 async def test_a_plan_that_cannot_be_read_is_no_answer_and_the_look_stays_recorded(house: House, pooled: bool) -> None:
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(Unavailable) as away:
-            await house.with_(plans=broken("sections", OSError("away")), pool=pool if pooled else None).read(ask(marit))
+            await house.with_(plans=unreadable(house, OSError("away")), pool=pool if pooled else None).read(ask(marit))
         assert away.value.code == "plan-away"
         with pytest.raises(Missing):
-            await house.with_(plans=broken("sections", Missing("no plan")), pool=pool if pooled else None).read(ask(marit))
+            await house.with_(plans=unreadable(house, Missing("no plan")), pool=pool if pooled else None).read(ask(marit))
     assert len(house.entries()) == 2
 
 
@@ -212,5 +216,44 @@ async def test_a_reader_who_left_is_recorded_all_the_same(house: House) -> None:
 
 
 async def test_a_woman_without_a_plan_gets_nothing_and_no_error(house: House) -> None:
-    opened = await house.with_(plans=type("Empty", (MemoryPlans,), {"sections": lambda *_: {}})()).read(ask(samira, SAMIRA))
+    content = type("Empty", (MemoryContent,), {"sections": lambda *_: {}})
+    plans = type("Empty", (MemoryPlans,), {"content": lambda _, subject: content(subject)})(house.relations, house.consents)
+    opened = await house.with_(plans=plans).read(ask(samira, SAMIRA))
     assert opened.sections == {} and house.last().entry.what.outcome == "success"
+
+
+async def test_no_body_is_asked_for_where_nothing_opens(house: House) -> None:
+    asked: list[bool] = []
+    content = type("Lacking", (MemoryContent,), {"lacks": lambda *_: True})
+
+    class Counting(MemoryPlans):
+        def look(self, subject: str, episode: str, ura: str, *, whole: bool) -> Looked:
+            asked.append(whole)
+            return super().look(subject, episode, ura, whole=whole)
+
+        def content(self, subject: str) -> Content:
+            return content(subject)
+
+    door = house.with_(plans=Counting(house.relations, house.consents))
+    with pytest.raises(Forbidden):
+        await door.read(ask(joke))
+    assert asked == [False]
+    await door.read(ask(marit))
+    assert asked == [False, False, True]
+
+
+async def test_a_withdrawal_between_facts_and_bodies_closes_the_door(house: House) -> None:
+    content = type("Lacking", (MemoryContent,), {"lacks": lambda *_: True})
+
+    class Withdrawn(MemoryPlans):
+        def look(self, subject: str, episode: str, ura: str, *, whole: bool) -> Looked:
+            if whole:
+                house.consents.withdraw(Subject(NOOR), LEPELAAR, "noor", "app")
+            return super().look(subject, episode, ura, whole=whole)
+
+        def content(self, subject: str) -> Content:
+            return content(subject)
+
+    with pytest.raises(Forbidden) as refusal:
+        await house.with_(plans=Withdrawn(house.relations, house.consents)).read(ask(marit))
+    assert refusal.value.code == "no-consent" and [line.entry.what.outcome for line in house.entries()] == ["refused"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fhir_profiles.codes import SECTIONS
 from hub import wiring
 from hub.inspection import Hub, ledger
 from hub.log.envelope import Envelope, unpack
@@ -57,7 +58,7 @@ class Bench:
         subject = wiring.pseudonyms(self.stores)(bsn)
         reader = wiring.build_access(self.settings, self.stores).reader
         episode = next(iter(reader.episodes(subject)), "")
-        states = reader.sections(subject, episode, wiring.SECTION_NAMES)
+        states = reader.sections(subject, episode, SECTIONS)
         return show(subject, episode, states, date(2026, 11, 24), wiring.names_of(self.settings), {})
 
 
