@@ -1,14 +1,17 @@
 """The demo told live: the practice posts, HiX sends, Epic is polled, each over its real way in, in the same process as the hub.
 
-The day on which the story is told is kept, so that a restart tells the same story and every repeat is recognised as unchanged.
+The day on which the story is told is kept, so that a restart tells the same story and every repeat is recognised as unchanged. After it,
+Noor's blood pressure is measured for ten minutes more, so that who opens a page sees it change by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import httpx2
 import structlog
@@ -16,6 +19,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import select
 
 from connectors.epic import simulator as epic
+from connectors.hix import story as hix
 from connectors.hix.simulator import HixSimulator
 from connectors.practice.simulator import PracticeSimulator
 from fhir_profiles.errors import BirthCareError
@@ -29,8 +33,11 @@ from hub.upsert import insert_new
 
 log = structlog.get_logger(__name__)
 
+DUTCH_TIME: Final = ZoneInfo("Europe/Amsterdam")
 PACE_S: Final = 1.0
 EPIC_INTERVAL_S: Final = 2.0
+MORE: Final = 20
+MORE_EVERY_S: Final = 30.0
 
 
 def story_day(stores: Stores) -> date:
@@ -41,17 +48,29 @@ def story_day(stores: Stores) -> date:
 
 
 async def play(settings: Settings, mllp_port: int, intake: Intake, stores: Stores) -> None:
-    """Tell the story once, then keep Epic's side polled until cancelled. A simulator that fails is logged; the hub goes on."""
+    """Tell the story once, go on measuring for a while, and keep Epic's side polled until cancelled. A simulator that fails is logged; the hub goes on."""
     today = await asyncio.to_thread(story_day, stores)
     polling = asyncio.create_task(_epic(settings, intake, stores, today))
     try:
         await _practice(settings, today)
-        await HixSimulator(settings.mllp_host, mllp_port, today=today).play(PACE_S)
+        hospital = HixSimulator(settings.mllp_host, mllp_port, today=today)
+        await hospital.play(PACE_S)
+        await measure_on(hospital.send, turns=MORE, every_s=MORE_EVERY_S)
         await polling
     except (BirthCareError, OSError, httpx2.HTTPError) as error:
         log.warning("story_interrupted", error_type=type(error).__name__)
     finally:
         polling.cancel()
+
+
+async def measure_on(send: Callable[[bytes], Awaitable[object]], *, turns: int, every_s: float) -> None:
+    """A new blood pressure of Noor's now and then; every third message is the one before it again, which changes nothing."""
+    before = b""
+    for turn in range(turns):
+        await asyncio.sleep(every_s)
+        before = before if turn % 3 == 2 else hix.noor_measured(wiring.now().astimezone(DUTCH_TIME), turn)
+        await send(before)
+        log.info("story_told", source="hix", count=turn + 1)
 
 
 async def _practice(settings: Settings, today: date) -> None:

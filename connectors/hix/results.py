@@ -1,7 +1,7 @@
 """ORU^R01 → Observations: each OBX is one, and the two halves of a blood pressure become one.
 
-A result is known again by its order number, concept and sub-id, so that a corrected message (OBX-11 = C) replaces the first one and
-keeps its history. A result that cannot be taken waits by itself; the others of the message go on.
+A result is known again by its order number, concept and sub-id (and by a code and a time of its own, where it has them), so that a
+corrected message (OBX-11 = C) replaces the first one and keeps its history. A result that cannot be taken waits by itself; the others of the message go on.
 
 What is lost: who did the test and with what device, the reference range as numbers (it is kept as text), and the grouping of results
 in one report.
@@ -29,7 +29,7 @@ from connectors.hix.codes import (
     VITAL_SIGNS,
 )
 from connectors.hix.leftovers import Segment
-from connectors.hix.reading import WOMAN, Reading, moment_in, system_uri
+from connectors.hix.reading import WOMAN, Reading, past_in, system_uri
 from connectors.hix.values import Value, component, read_value
 from fhir_profiles import codes
 from fhir_profiles.codes import SNOMED, Concept
@@ -112,11 +112,11 @@ def _order(reading: Reading, obr: Segment, orc: Segment | None) -> Order:
         order.numbers = ("order", parts[0], parts[1]) if parts[0] else ()
     order.status, order.status_path = words.part(obr.raw(25), 1).upper(), obr.path(25)
     try:
-        changed = moment_in(reading, obr, 22)
+        changed = past_in(reading, obr, 22)
         if changed:
             order.version = changed.utc
             order.issued, order.issued_path = changed.fhir if "T" in changed.fhir else "", obr.path(22)
-        order.effective, order.effective_path = moment_in(reading, obr, 7), obr.path(7)
+        order.effective, order.effective_path = past_in(reading, obr, 7), obr.path(7)
         obr.used = 0  # Both times are listed with the order as well: not every result needs them.
     except Refused as fault:
         order.fault = fault
@@ -235,7 +235,7 @@ def _sub(reading: Reading, obx: Segment) -> str:
 
 
 def _effective(reading: Reading, order: Order, obx: Segment, paths: dict[str, str]) -> Moment | None:
-    found = moment_in(reading, obx, 14) if obx.fields[14] else None
+    found = past_in(reading, obx, 14) if obx.fields[14] else None
     if found is not None:
         paths["effectiveDateTime"] = obx.paths[14]
         return found
@@ -343,30 +343,55 @@ def _add_facts(reading: Reading, order: Order, results: list[Result]) -> None:
         if result.concept.name in FETAL and not result.sub and len(fetuses) > 1:
             reading.refuse(result.segment, 5, Invalid("it is not said which fetus this is about", code="fetus-unclear"))
         else:
-            ready.append((result, _identity(reading, order, result)))
+            ready.append((result, _identity(order, result)))
     for result, identity in _told_apart(ready):
         reading.facts.append(_fact(reading, order, result, identity))
 
 
-def _identity(reading: Reading, order: Order, result: Result) -> tuple[str, ...]:
-    if order.numbers:
-        return (*order.numbers, result.concept.name, result.sub)
-    return ("result", result.concept.name, result.sub, result.effective.fhir if result.effective else "")
+def _identity(order: Order, result: Result) -> tuple[str, ...]:
+    """Order number, concept and sub-id, with what else tells it from another result of its concept: a code and a time of its own.
+
+    Only what the result says by itself counts, never what stands beside it: so one of two can be corrected alone.
+    """
+    at = result.effective.fhir if result.effective else ""
+    known_as = (result.concept.name, result.sub)
+    if not order.numbers:
+        return ("result", *known_as, at, *_own_code(result))
+    return (*order.numbers, *known_as, *_own_code(result), *(() if result.effective == order.effective else (at,)))
+
+
+def _own_code(result: Result) -> tuple[str, ...]:
+    """The standard code of a result when it is not the first of its concept; the hospital's own codes stand for the first."""
+    usual = result.concept.codings[0].code
+    standard = [c["code"] for c in result.code["coding"] if c["system"][:4] == "http"]
+    return () if usual in standard else tuple(standard[:1])
 
 
 def _told_apart(ready: list[tuple[Result, tuple[str, ...]]]) -> list[tuple[Result, tuple[str, ...]]]:
-    """Two results of one concept under one order must not become versions of one another: code, time and place tell them apart."""
+    """Two results that nothing else tells apart must not become versions of one another; the same segment twice is one result."""
     if len({identity for _, identity in ready}) == len(ready):
         return ready
     seen = Counter(identity for _, identity in ready)
-    out, again = [], dict[tuple[str, ...], int]()
+    out, again, told = [], dict[tuple[str, ...], int](), list[list[str]]()
     for result, identity in ready:
         if seen[identity] > 1:
-            identity = (*identity, result.code["coding"][0]["code"], result.effective.fhir if result.effective else "")
+            if _repeats(result, told):
+                continue
+            identity = (*identity, result.code["coding"][0]["code"])
             again[identity] = again.get(identity, 0) + 1
             identity = (*identity, str(again[identity])) if again[identity] > 1 else identity
         out.append((result, identity))
     return out
+
+
+def _repeats(result: Result, told: list[list[str]]) -> bool:
+    """Whether the message said this before, in the same words but for the set id; then its fields are accounted for as repeated."""
+    words = result.segment.fields[2:]
+    if result.panel or result.notes or words not in told:
+        told.append(words)
+        return False
+    result.segment.used, result.segment.rest = 0, "repeated"
+    return True
 
 
 def _fact(reading: Reading, order: Order, result: Result, identity: tuple[str, ...]) -> Fact:

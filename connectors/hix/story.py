@@ -143,6 +143,13 @@ def noor_differs(today: date) -> bytes:
     return oru(NOOR, "RIJ-N5", _at(today, -1, 17), order="E800019", taken=_at(today, -1, 11), results=results)
 
 
+def noor_measured(now: datetime, turn: int) -> bytes:
+    """A blood pressure of Noor's, measured now (local time); a little different each turn."""
+    stamp = _stamp(now)
+    results = pressure(114 + turn * 5 % 9, 72 + turn * 3 % 7)
+    return oru(NOOR, f"RIJ-M{stamp}", now, order=f"M{stamp}", taken=now, results=results)
+
+
 def samira(today: date) -> list[bytes]:
     """Samira: twins, under care of the hospital; two heart rates, told apart by OBX-4."""
     begun = _at(today, -3, 10)

@@ -1,15 +1,17 @@
 """Which pregnancy each resource of a Bundle belongs to, and what each dossier says of itself.
 
 A dossier is an EpisodeOfCare; without one, a pregnancy Condition stands for it. Its key is the sender's business identifier, else the
-number of the pregnancy (gravidity) within this sender and woman, else the technical id: ids are new at every conversion, so a dossier
-known by nothing else cannot be known again, and joining it is left to the matching of pregnancies.
+day on which it was opened, within this sender and woman: a count or a due date may be corrected, and the dossier stays what it is. Only
+where there is no such day it is the number of the pregnancy (gravidity), else the technical id: ids are new at every conversion, so a
+dossier known by nothing else cannot be known again, and joining it is left to the matching of pregnancies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 from connectors.contract import Dossier
 from connectors.formats.fhir_bundle import Entry, Index
@@ -19,6 +21,10 @@ from connectors.practice.people import is_maternal, is_pregnancy
 
 _FINISHED = frozenset(("finished", "cancelled", "entered-in-error"))
 _ENDED = frozenset(("inactive", "resolved", "remission"))
+
+_BEFORE_DAYS: Final = 300
+_AFTER_DAYS: Final = 21
+"""A dossier is opened from some days before conception to three weeks after the due date."""
 
 
 @dataclass(slots=True)
@@ -113,19 +119,37 @@ def dossier_of(local: str, entry: Entry, said: Sayings) -> Dossier:
     gravidity = said.gravidity.copy().pop() if len(said.gravidity) == 1 else None
     is_episode = entry.kind == "EpisodeOfCare"
     finished = text(resource.get("status")) in _FINISHED if is_episode else text(resource.get("clinicalStatus")) in _ENDED
-    started = start_of(resource.get("period"))
-    return Dossier(
-        local, _key(resource, gravidity), "finished" if finished else "active", due=max(said.due)[2] if said.due else "",
-        gravidity=gravidity,
-        started=started if utc(started) else "", ended=max(said.ended, default=""),
-    )
+    started, due, ended = start_of(resource.get("period")), max(said.due)[2] if said.due else "", max(said.ended, default="")
+    key = _business_key(resource) or _opened_key(started, due or ended) or _count_key(gravidity)
+    return Dossier(local, key or ("technical-id", text(resource.get("id"))), "finished" if finished else "active", due=due, gravidity=gravidity,
+                   started=started if utc(started) else "", ended=ended)
 
 
-def _key(resource: Mapping[str, Any], gravidity: int | None) -> tuple[str, ...]:
+def _business_key(resource: Mapping[str, Any]) -> tuple[str, ...]:
     for identifier in dicts(resource.get("identifier")):
         system, value = text(identifier.get("system")), text(identifier.get("value"))
         if value and system not in TECHNICAL_SYSTEMS:
             return ("identifier", system, value)
-    if gravidity is not None:
-        return ("gravidity", str(gravidity))
-    return ("technical-id", text(resource.get("id")))
+    return ()
+
+
+def _opened_key(started: str, end: str) -> tuple[str, ...]:
+    """The day on which the dossier was opened, when it lies within the pregnancy that the dossier speaks of.
+
+    An earlier pregnancy that was written down afterwards has the day of writing: two of those, and the present one, may share it.
+    """
+    opened, last = _day(started), _day(end)
+    if opened is None or last is None or not -_AFTER_DAYS <= (last - opened).days <= _BEFORE_DAYS:
+        return ()
+    return ("opened", opened.isoformat())
+
+
+def _count_key(gravidity: int | None) -> tuple[str, ...]:
+    return () if gravidity is None else ("gravidity", str(gravidity))
+
+
+def _day(moment: str) -> date | None:
+    try:
+        return date.fromisoformat(moment[:10])
+    except ValueError:
+        return None

@@ -61,8 +61,21 @@ def routes(frame: Frame, demo: DemoProvider | None) -> APIRouter:
         session = frame.session(request)
         if session is not None:
             frame.sessions.end(session)
-        answer = frame.to("/?uit")
+        answer = await _goodbye(frame, request)
         answer.delete_cookie(frame.sessions.cookie, path="/", secure=frame.sessions.secure, httponly=True, samesite="lax")
         return answer
 
     return router
+
+
+async def _goodbye(frame: Frame, request: Request) -> Response:
+    """The start page; or, when people log out at the provider too, a page that goes there by itself and says so.
+
+    It is not a redirect: this answers a form, and our own pages allow forms to end nowhere but here (form-action).
+    """
+    away = await frame.login.goodbye(f"{frame.base_url}/?uit")
+    if not away:
+        return frame.to("/?uit")
+    answer = frame.page(request, "uitgelogd.html", away=away)
+    answer.headers["refresh"] = f"0; url={away}"
+    return answer

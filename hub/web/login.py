@@ -13,12 +13,9 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
-import httpx2
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
-from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -26,6 +23,10 @@ from joserfc.jwk import KeySet
 from authz.ask import CAREGIVERS, Asker, Role
 from fhir_profiles.errors import Invalid, Unavailable, Unknown
 from fhir_profiles.identifiers import Bsn, pseudonym_of
+
+# The clients of the provider are loaded by the first login and not at start: they take as long to load as all the pages together.
+if TYPE_CHECKING:
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 ALGORITHMS: Final = ("ES256", "PS256", "RS256")
 FRESH_S: Final = 3600
@@ -86,13 +87,32 @@ class OidcLogin:
         claims = await self._claims(str(token.get("id_token", "")), str(note["nonce"]))
         return asker_of(claims, self.pseudonym_key)
 
+    async def goodbye(self, back_to: str) -> str:
+        """Where a browser is logged out at the provider as well, and then sent back to `back_to`; "" when the provider has no such place.
+
+        The provider is told which client asks and not who leaves: an ID token may hold a BSN, so none is kept to show it again. It may
+        ask the person to confirm. Source: OpenID Connect RP-Initiated Logout 1.0, section 2.
+        """
+        try:
+            await self._discover()
+        except Unavailable:
+            return ""
+        where = self._metadata.get("end_session_endpoint", "")
+        asked = urlencode({"client_id": self.provider.client_id, "post_logout_redirect_uri": back_to})
+        return f"{where}{'&' if '?' in where else '?'}{asked}" if where else ""
+
     def _client(self) -> AsyncOAuth2Client:
+        from authlib.integrations.httpx_client import AsyncOAuth2Client
+
         wanted = self.provider
         method = "client_secret_basic" if wanted.client_secret else "none"
         return AsyncOAuth2Client(wanted.client_id, wanted.client_secret or None, scope=wanted.scope, redirect_uri=wanted.redirect_uri,
                                  code_challenge_method="S256", token_endpoint_auth_method=method, timeout=self.timeout_s, trust_env=False)
 
     async def _token(self, code: str, verifier: str) -> Mapping[str, object]:
+        import httpx2
+        from authlib.integrations.base_client import OAuthError
+
         async with self._client() as client:
             try:
                 found: Mapping[str, object] = await client.fetch_token(self._metadata["token_endpoint"], code=code, code_verifier=verifier,
@@ -104,6 +124,8 @@ class OidcLogin:
         return found
 
     async def _claims(self, id_token: str, nonce: str) -> Mapping[str, object]:
+        from authlib.oidc.core import CodeIDToken
+
         try:
             token = jwt.decode(id_token, await self._keyset(), algorithms=list(self.provider.algorithms))
         except (JoseError, ValueError):
@@ -128,7 +150,9 @@ class OidcLogin:
         needed = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
         if any(not isinstance(found.get(name), str) for name in needed) or found["issuer"] != self.provider.issuer:
             raise Unavailable("de inlogdienst antwoordt niet zoals afgesproken", code="login-discovery")
-        self._metadata, self._keys, self._asked = {name: str(found[name]) for name in needed}, None, self.now()
+        leaves = found.get("end_session_endpoint")
+        out = {"end_session_endpoint": leaves} if isinstance(leaves, str) and leaves.startswith(("https://", "http://")) else {}
+        self._metadata, self._keys, self._asked = {name: str(found[name]) for name in needed} | out, None, self.now()
 
     async def _keyset(self, anew: bool = False) -> KeySet:
         if self._keys is None or anew:
@@ -140,6 +164,8 @@ class OidcLogin:
         return self._keys
 
     async def _ask(self, url: str) -> dict[str, object]:
+        import httpx2
+
         try:
             async with httpx2.AsyncClient(timeout=self.timeout_s, trust_env=False) as client:
                 answer = await client.get(url)

@@ -15,7 +15,7 @@ from audit.entry import CLIENT_SEARCH, LOG_EXPORT, LOG_READ, LOG_SEARCH, SUCCESS
 from audit.trail import Filter
 from authz.ask import Ask, Asker, Purpose, Role
 from authz.consents import YES, Answer, Consents
-from authz.roles import ACCESS_LOG
+from authz.roles import ACCESS_LOG, CONSENTS
 from fhir_profiles.codes import FRONT, PREGNANCY, SECTIONS
 from fhir_profiles.errors import Missing
 from fhir_profiles.identifiers import Subject
@@ -127,7 +127,8 @@ class HubSite:
         return await asyncio.to_thread(self.operations.pulse)
 
     async def sharing(self, asker: Asker) -> Sequence[ports.ConsentRow]:
-        """Her answers, one for every organisation that may ask."""
+        """Her answers, one for every organisation that may ask; her own look at them is recorded as well."""
+        await self.door.read(_ask(asker, asker.subject, "page:sharing", sections=(CONSENTS,)))
         answers = await asyncio.to_thread(self.consents.all_of, asker.subject)
         return [_consent(ura, self.organisations.get(ura, Organisation(ura, "")), answers.get(ura))
                 for ura in dict.fromkeys((*self.organisations, *answers))]

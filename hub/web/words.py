@@ -5,6 +5,7 @@ Times from sources keep the precision they were given with; hours are shown in D
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -20,10 +21,11 @@ COUNT: Final = ("geen", "één", "twee", "drie", "vier", "vijf", "zes", "zeven",
 SECTION_FOR_HER: Final = {
     FRONT: "wie u bent", CARE_TEAM: "wie voor u zorgt", PREGNANCY: "uw zwangerschap", HISTORY: "uw gezondheid van vroeger en nu",
     MEASUREMENTS: "metingen en uitslagen", "access-log": "wie uw gegevens zag",
+    "consents": "met wie u deelt",
 }
 SECTION_SHORT: Final = {
     FRONT: "voorblad", CARE_TEAM: "zorgteam", PREGNANCY: "zwangerschap", HISTORY: "voorgeschiedenis", MEASUREMENTS: "metingen en uitslagen",
-    "access-log": "inzagelijst",
+    "access-log": "inzagelijst", "consents": "toestemming",
 }
 ROLE: Final = {
     Role.CLIENT: "cliënt", Role.MIDWIFE: "verloskundige", Role.GYNAECOLOGIST: "gynaecoloog", Role.MATERNITY_NURSE: "kraamverzorgende",
@@ -86,13 +88,11 @@ def name_for_her(organisation: str) -> str:
 
 
 def soft(text: str) -> str:
-    """The text with places where a long Dutch word may break on a narrow screen."""
-    for tail in _TAILS:
-        text = text.replace(tail, "\u00ad" + tail)
-    return text
+    """The text with places where a long Dutch word may break on a narrow screen: between its parts, never before a word of its own."""
+    return _PARTS.sub("\u00ad", text)
 
 
-_TAILS: Final = ("praktijk", "zwangerschap", "menstruatie", "frequentie", "ontsluiting")
+_PARTS: Final = re.compile("(?<=[a-zë]{3})(?=praktijk|zwangerschap|menstruatie|frequentie|ontsluiting|duur\\b)")
 
 
 def number(value: int) -> str:

@@ -15,6 +15,7 @@ from hub.plan.plan import SectionView
 from tests.conftest import have
 from tests.parts import PartMissing
 from tests.web.conftest import Clock, Hub, asker, build, loopback, served, subject_of
+from tests.web.outside import hub_with_a_provider_elsewhere
 
 pytestmark = pytest.mark.browser
 
@@ -209,3 +210,48 @@ def _tab_to(page: Page, words: str) -> None:
         if str(page.evaluate("document.activeElement.textContent")).strip().startswith(words):
             return
     raise AssertionError(f"no way to {words} by keyboard")
+
+
+def test_one_logs_in_and_out_at_a_provider_elsewhere(chromium: Browser, tmp_path: Path) -> None:
+    with hub_with_a_provider_elsewhere(tmp_path) as (hub, address), window(chromium, hub) as context:
+        page = context.new_page()
+        found = complaints(page)
+        page.goto(hub.base_url)
+        page.get_by_role("link", name="Inloggen").click()
+        page.wait_for_url(f"{address}/**")
+        page.get_by_role("link", name="Ik ben Noor").click()
+        page.wait_for_url(f"{hub.base_url}/mijn/plan")
+        page.get_by_role("button", name="Uitloggen").click()
+        page.wait_for_url(f"{hub.base_url}/?uit")
+        assert page.get_by_role("heading", level=1).inner_text() == "U bent uitgelogd"
+        assert page.goto(f"{hub.base_url}/mijn/plan") is not None
+        assert page.get_by_role("link", name="Inloggen").is_visible()
+        assert found == []
+
+BROKEN = r"""() => {
+  const found = [], walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode;
+    if (node.parentElement.closest('svg, .vh, code, .mono')) continue;
+    for (const part of node.data.matchAll(/\p{L}{3,}/gu)) {
+      const range = document.createRange();
+      // The box of a letter after a soft hyphen holds the hyphen too, on the line before.
+      range.setStart(node, part.index + (node.data[part.index - 1] === '\u00ad' ? 1 : 0)); range.setEnd(node, part.index + part[0].length);
+      if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(part[0]);
+    }
+  }
+  return found;
+}"""
+"""Parts of words that do not stand on one line; a word may break at its soft hyphens only."""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_word_breaks_but_between_its_parts(chromium: Browser, open_hub: Hub, width: int) -> None:
+    section = open_hub.site.plans[NOOR].sections["pregnancy"]
+    long = replace(section, lines=(*section.lines, *(replace(section.lines[0], title_nl=title) for title in ("Zwangerschapsduur", "Meerlingzwangerschap"))))
+    open_hub.site.plans[NOOR] = replace(open_hub.site.plans[NOOR], sections={**open_hub.site.plans[NOOR].sections, "pregnancy": long})
+    for name, path in PAGES:
+        with window(chromium, open_hub, name, width) as context:
+            page = context.new_page()
+            page.goto(open_hub.base_url + path)
+            assert page.evaluate(BROKEN) == [], path

@@ -19,6 +19,7 @@ from fhir_profiles.errors import Unavailable, Unknown
 from hub.web.demo_provider import CLIENT_ID
 from hub.web.login import OidcLogin, Provider, asker_of
 from tests.web.conftest import KEY, Clock, Hub, build, subject_of
+from tests.web.outside import hub_with_a_provider_elsewhere
 
 
 @pytest.fixture
@@ -256,3 +257,23 @@ def test_two_hubs_do_not_take_each_others_sessions(tmp_path: Path, hub: Hub) -> 
     other = build(tmp_path / "other", "http://testserver", Clock())
     other.sessions.key = b"another key of thirty-two bytes!!"
     assert other.sessions.read(hub.client("noor").cookies[hub.sessions.cookie]) is None
+
+
+def test_who_logs_out_is_sent_on_to_log_out_at_the_provider_too(tmp_path: Path) -> None:
+    with hub_with_a_provider_elsewhere(tmp_path) as (hub, address):
+        noor = hub.client("noor")
+        answer = noor.post("/uitloggen", data={"csrf": hub.csrf(noor)})
+        place, _, asked = answer.headers["refresh"].removeprefix("0; url=").partition("?")
+        assert (answer.status_code, place) == (200, f"{address}/demo/oidc/end")
+        assert parse_qs(asked) == {"client_id": [CLIENT_ID], "post_logout_redirect_uri": [f"{hub.base_url}/?uit"]}
+        assert "U bent uitgelogd bij de Ooievaar" in answer.text and place in answer.text
+        assert f'{hub.sessions.cookie}="";' in answer.headers["set-cookie"] and noor.get("/mijn/plan").status_code == 401
+
+
+def test_logging_out_works_when_the_provider_is_away_or_has_no_place_for_it(hub: Hub, live_hub: Hub) -> None:
+    hub.login.provider = replace(hub.login.provider, issuer="http://127.0.0.1:9/oidc")
+    for one in (hub, live_hub):
+        noor = one.client("noor")
+        answer = noor.post("/uitloggen", data={"csrf": one.csrf(noor)})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/?uit")
+        assert f'{one.sessions.cookie}="";' in answer.headers["set-cookie"] and noor.get("/mijn/plan").status_code == 401

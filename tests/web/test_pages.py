@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fhir_profiles.codes import SECTIONS
-from hub.plan.plan import SectionView
+from hub.plan.plan import SectionView, Woman
 from hub.web.ports import Load, TrailLine
 from hub.web.words import iso_of
 from tests.web.conftest import Hub, subject_of
@@ -28,6 +28,18 @@ def test_her_plan_says_how_far_she_is_and_what_is_known(hub: Hub) -> None:
     assert "Er zijn twee datums voor de bevalling" in text
     assert "Wij rekenen nu met 21 januari. Marit Jansen zoekt dit uit. U hoeft niets te doen." in text
     assert "penicilline praktijk De Lepelaar · 2019" in text
+
+
+def test_a_woman_whose_name_and_birth_date_no_source_told_is_shown_as_such_on_every_page(hub: Hub) -> None:
+    known = hub.site.plans[NOOR]
+    results = {"measurements": known.sections["measurements"]}
+    hub.site.plans[NOOR] = replace(known, woman=Woman(), dossiers=(), team=(), due="", phase="unknown", sections=results)
+    marit, noor = hub.client("marit"), hub.client("noor")
+    for page in (f"/zorg/plan/{NOOR}", f"/zorg/plan/{NOOR}/tijdlijn"):
+        assert "Naam nog niet bekend geb. nog niet bekend" in main_of(marit.get(page).text)
+    assert "6,6 mmol/L" in main_of(marit.get(f"/zorg/plan/{NOOR}").text), "what is known is there all the same"
+    assert "naam nog niet bekend nog niet bekend" in main_of(marit.get("/zorg").text)
+    assert "Naam nog niet bekend Geboren nog niet bekend" in main_of(noor.get("/mijn/plan").text)
 
 
 def test_her_blood_group_is_never_chosen_for_her(hub: Hub) -> None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from audit.entry import Where
 from audit.trail import Trail
 from authz.consents import Consents
 from authz.engine import load_policies
-from fhir_profiles.errors import Forbidden, Missing
+from fhir_profiles.errors import Forbidden, Missing, Unavailable
 from hub.changes import Changes
 from hub.database import open_sqlite
-from hub.door import Door, Related, SectionBytes
-from hub.plan.read import PlanReader
+from hub.door import Door
+from hub.facts import Views
 from hub.tables import freshness, held, ledger, received_count
 from hub.web.operations import Operations
 from hub.web.ports import AuditFilter, Load
@@ -33,28 +34,6 @@ ORGANISATIONS = {"00700001": Organisation("Verloskundigenpraktijk De Lepelaar", 
                  "00700004": Organisation("Kraamzorg De Zon", "K4")}
 
 
-class Views:
-    """What the door asks about plans and relations, from the reader, as of the first of June 2026."""
-
-    def __init__(self, reader: PlanReader) -> None:
-        self.reader = reader
-
-    def episodes(self, subject: str) -> list[str]:
-        return self.reader.episodes(subject)
-
-    def version(self, subject: str) -> str:
-        return self.reader.version(subject)
-
-    def sections(self, subject: str, episode: str, names: tuple[str, ...]) -> SectionBytes:
-        return self.reader.sections(subject, episode, names)
-
-    def of(self, subject: str, episode: str, ura: str) -> tuple[str, str]:
-        return self.reader.relation(None, subject, episode, ura, date(2026, 6, 1))
-
-    def subjects_of(self, tx: Connection, ura: str) -> Sequence[Related]:
-        return [Related(s, e, *self.of(s, e, ura)) for s, e in self.reader.clients(ura, date(2026, 6, 1), tx)]
-
-
 class House:
     """A hub in a folder, as far as the pages need it."""
 
@@ -65,7 +44,7 @@ class House:
         self.consents = Consents(self.hub.database, self.hub.keyring)
         self.trail = Trail(self.audit, self.hub.keyring, lambda: NOW)
         self.trail.start()
-        views = Views(self.hub.reader)
+        views = Views(self.hub.reader, lambda: date(2026, 6, 1))
         door = Door(self.hub.database, views, self.consents, self.trail, views, load_policies(), Where("test"), lambda: NOW)
         self.changes = Changes()
         operations = Operations(self.hub.database, self.received, cases.NAMES, lambda: Load(3), lambda: NOW)
@@ -199,3 +178,21 @@ async def test_sources_balance_and_held_are_counts_from_the_views(house: House) 
     pulse = await house.site.pulse()
     assert (pulse.received, pulse.recorded, pulse.held) == (9, 4, 1)
     assert [(one.outcome, one.facts) for one in pulse.messages] == [("held", 0), ("recorded", 3)]
+
+
+async def test_her_own_look_at_her_consents_is_in_her_list_before_she_sees_them(house: House) -> None:
+    assert {row.ura: row.answer for row in await house.site.sharing(asker("noor"))}["00700001"] == "yes"
+    seen = next(line for line in (await house.site.trail(asker("noor"), 0)).lines if line.kind == "plan")
+    assert (seen.seq, seen.sections, seen.own, seen.allowed) == (1, ("consents",), True, True)
+
+
+async def test_when_the_look_cannot_be_recorded_her_consents_stay_shut(house: House) -> None:
+    house.trail.stop()
+    with pytest.raises(Unavailable):
+        await house.site.sharing(asker("noor"))
+
+
+@pytest.mark.parametrize("who", ["marit", "anna", "tess", "ravi"])
+async def test_nobody_else_reads_what_she_answered(house: House, who: str) -> None:
+    with pytest.raises(Forbidden):
+        await house.site.sharing(replace(asker(who), subject=NOOR))

@@ -70,6 +70,14 @@ def test_an_organisation_has_a_short_name_and_a_name_for_her() -> None:
     assert words.name_for_her("Ziekenhuis Rijnoever") == "Ziekenhuis Rijnoever"
 
 
+@pytest.mark.parametrize(("word", "parts"), [
+    ("Zwangerschapsduur", ["Zwangerschaps", "duur"]), ("Verloskundigenpraktijk De Lepelaar", ["Verloskundigen", "praktijk De Lepelaar"]),
+    ("Einde van de zwangerschap", ["Einde van de zwangerschap"]), ("duur van de menstruatie", ["duur van de menstruatie"]),
+])
+def test_a_long_word_breaks_between_its_parts_and_never_before_a_word_of_its_own(word: str, parts: list[str]) -> None:
+    assert words.soft(word).split("\u00ad") == parts
+
+
 @given(st.integers(min_value=-50, max_value=400))
 def test_the_tape_shows_today_within_its_weeks_and_nobody_outside(days: int) -> None:
     drawn = str(tape(days))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.contract import Fact
-from tests.connectors.hix.build import OBR, PID, codes_of, mapped, message, msh, obx, oru
+from tests.connectors.hix.build import OBR, PID, PV1, codes_of, mapped, message, msh, obx, oru
 
 HB = "718-7^Hemoglobine^LN"
 
@@ -186,6 +186,45 @@ def test_two_results_of_one_concept_under_one_order_stay_two() -> None:
     assert len({f.identity for f in found.facts}) == len(found.facts) == 4
 
 
+LATER = "|||202611201400"
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    ({"sub": "1"}, {"sub": "2"}),
+    ({}, {"sub": "2"}),
+    ({}, {"rest": LATER}),
+    ({"rest": "|||202611200800"}, {"rest": LATER}),
+    ({}, {"code": "59260-0^Hemoglobine^LN"}),
+], ids=["by sub-id", "one with a sub-id", "one with a time of its own", "each a time of its own", "by code"])
+def test_of_two_results_of_one_concept_in_one_order_each_is_corrected_alone(first: dict[str, str], second: dict[str, str]) -> None:
+    def row(said: dict[str, str], value: str, **more: Any) -> str:
+        return obx(said.get("code", HB), value, "mmol/l", sub=said.get("sub", ""), rest=said.get("rest", ""), **more)
+
+    both = [f.identity for f in mapped(oru(row(first, "6.0"), row(second, "7.4", number=2))).facts]
+    assert len(set(both)) == 2
+    for said, identity in zip((first, second), both, strict=True):
+        for status in ("C", "D"):
+            assert only(row(said, "6.6", status=status)).identity == identity
+    together = mapped(oru(row(second, "7.4"), row(first, "6.6", number=2, status="C"))).facts
+    assert [f.identity for f in together] == both[::-1], "in whatever order they come"
+
+
+def test_a_time_that_is_the_orders_own_is_not_a_time_of_its_own() -> None:
+    again = only(obx(HB, "6.6", "mmol/l", status="C", rest="|||20261120093000"))
+    assert again.identity == only(obx(HB, "6.0", "mmol/l")).identity
+
+
+def test_the_hospitals_own_code_and_the_standard_one_are_one_result() -> None:
+    ways = (HB, "HB^Hb^L", "HB^Hb^L^718-7^Hemoglobine^LN", "718-7^Hemoglobine^LN^HB^Hb^L")
+    assert len({only(obx(code, "6.0", "mmol/l")).identity for code in ways}) == 1
+
+
+def test_the_same_result_twice_in_one_message_is_one() -> None:
+    found = mapped(oru(obx(HB, "6.0", "mmol/l"), obx(HB, "6.0", "mmol/l", number=2)))
+    assert [f.paths["valueQuantity.value"] for f in found.facts] == ["OBX[1]-5"]
+    assert {left.path: left.code for left in found.ignored}["OBX[2]-5"] == "repeated" and found.residue == ()
+
+
 def test_the_two_halves_of_a_blood_pressure_become_one_observation() -> None:
     fact = only(obx("RRSYS", "118", "mmHg"), obx("RRDIA", "76", "mmHg", number=2))
     assert fact.concept == "blood-pressure" and fact.identity == ("order", "L1", "LAB", "blood-pressure", "")
@@ -251,3 +290,10 @@ def test_an_order_whose_time_cannot_be_read_holds_its_results_and_no_others() ->
 def test_a_result_in_an_adt_message_is_taken_too() -> None:
     body = message(msh("ADT^A08^ADT_A01"), PID, obx("8302-2^Lengte^LN", "172", "cm", rest="|||20261120"))
     assert [f.concept for f in mapped(body).facts] == ["patient", "body-height"]
+
+
+def test_results_alone_tell_nothing_of_her_own_and_make_no_treatment_relation() -> None:
+    found = mapped(message(msh(), PID, PV1, OBR, obx(HB, "6.9", "mmol/l")))
+    assert [f.concept for f in found.facts] == ["haemoglobin"] and found.dossiers == () and found.residue == ()
+    assert [(p.kind, p.bsn is not None) for p in found.people] == [("woman", True)]
+    assert {left.path for left in found.ignored if left.code == "told-by-adt"} >= {"PID-5", "PID-7", "PV1-19"}

@@ -75,7 +75,7 @@ def test_a_bsn_without_a_system_is_not_shown_either() -> None:
 def test_the_dossier_tells_its_due_date_number_and_state() -> None:
     (dossier,) = mapped(current()).dossiers
     assert (dossier.key, dossier.status, dossier.due, dossier.gravidity, dossier.started) == (
-        ("gravidity", "2"), "active", "2026-03-30", 2, "2025-08-18")
+        ("opened", "2025-08-18"), "active", "2026-03-30", 2, "2025-08-18")
 
 
 def test_a_loss_ends_its_dossier_and_brings_no_birth() -> None:
@@ -95,6 +95,43 @@ def test_a_dossier_with_a_number_of_the_sender_is_known_by_that() -> None:
 def test_an_id_made_for_test_material_identifies_nothing() -> None:
     bundle = current()
     resource(bundle, "EpisodeOfCare")["identifier"] = [{"system": "urn:oid:2.16.840.1.113883.2.4.3.11.999.7.6", "value": "1"}]
+    assert mapped(bundle).dossiers[0].key == ("opened", "2025-08-18")
+
+
+@pytest.mark.parametrize(("concept", "code", "value"), [
+    ("gravidity", "11996-6", {"valueQuantity": {"value": 3}}), ("parity", "11977-6", {"valueQuantity": {"value": 2}}),
+    ("due-date", "11778-8", {"valueDateTime": "2026-04-12"}),
+])
+def test_a_corrected_count_or_due_date_leaves_the_dossier_and_all_in_it_what_they_are(concept: str, code: str, value: dict[str, Any]) -> None:
+    bundle = current()
+    before = mapped(bundle)
+    resource(bundle, "Observation", code).update(value)
+    after = mapped(bundle)
+    assert [d.key for d in after.dossiers] == [d.key for d in before.dossiers]
+    assert [f.identity for f in after.facts] == [f.identity for f in before.facts]
+    assert [f.concept for f, was in zip(after.facts, before.facts, strict=True) if f.resource != was.resource] == [concept]
+
+
+def test_a_dossier_stays_the_same_when_its_pregnancy_ends() -> None:
+    bundle = current()
+    running = mapped(bundle).dossiers[0]
+    resource(bundle, "EpisodeOfCare")["status"] = "finished"
+    system, code, _ = END_DATE
+    again(bundle, "Observation", "11778-8", code={"coding": [{"system": system, "code": code}]}, valueDateTime="2026-01-04")
+    finished = mapped(bundle).dossiers[0]
+    assert (finished.key, finished.status, finished.ended) == (running.key, "finished", "2026-01-04")
+
+
+def test_an_earlier_pregnancy_that_was_written_down_today_is_not_the_present_one() -> None:
+    now, before = current(), earlier()
+    resource(before, "EpisodeOfCare")["period"] = resource(now, "EpisodeOfCare")["period"]
+    keys = [mapped(bundle).dossiers[0].key for bundle in (now, before)]
+    assert keys == [("opened", "2025-08-18"), ("gravidity", "1")]
+
+
+def test_a_dossier_that_does_not_say_when_it_was_opened_is_known_by_the_number_of_the_pregnancy() -> None:
+    bundle = current()
+    del resource(bundle, "EpisodeOfCare")["period"]
     assert mapped(bundle).dossiers[0].key == ("gravidity", "2")
 
 
@@ -133,7 +170,7 @@ def test_a_midwife_without_a_name_still_coordinates() -> None:
 def test_delivery_and_birth_know_the_child_apart_from_the_woman() -> None:
     result = mapped(earlier())
     child = next(p for p in result.people if p.kind == "child")
-    assert child.key == ("gravidity", "1", "child", "0")
+    assert child.key == ("opened", "2023-02-26", "child", "0")
     assert one(result, "delivery").about == "woman"
     assert {one(result, c).about for c in ("birth", "apgar-5", "birth-weight")} == {child.local}
     assert one(result, "birth").links["partOf.0"] == one(result, "delivery").local
@@ -347,9 +384,9 @@ def test_all_pregnancies_in_one_bundle_stay_apart() -> None:
                                                                                             "PractitionerRole", "Organization")
                         and not ("name" in e["resource"] and e["resource"]["resourceType"] == "Patient")]
     result = mapped(bundle)
-    assert sorted(d.key for d in result.dossiers) == [("gravidity", "1"), ("gravidity", "2")]
+    assert sorted(d.key for d in result.dossiers) == [("opened", "2023-02-26"), ("opened", "2025-08-18")]
     assert {one(result, "delivery").dossier} == {d.local for d in result.dossiers if d.gravidity == 1}
-    assert next(p for p in result.people if p.kind == "child").key == ("gravidity", "1", "child", "0")
+    assert next(p for p in result.people if p.kind == "child").key == ("opened", "2023-02-26", "child", "0")
 
 
 def test_a_pregnancy_without_an_episode_is_the_dossier_itself() -> None:
