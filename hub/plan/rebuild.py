@@ -12,9 +12,11 @@ import contextlib
 import gc
 import hashlib
 import multiprocessing
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from multiprocessing.pool import Pool
 from typing import Any, Final
 
 import orjson
@@ -78,15 +80,15 @@ def rebuild(
     `progress(done, all)` counts women. Safe while the hub runs; a rebuild that is stopped half-way leaves the running view as it was.
     Raises `Conflict` when another rebuild switched first, `Unavailable` when the keys cannot be read.
     """
-    database, keyring = open_database()
-    try:
-        return _rebuild(open_database, (database, keyring), processes, check, progress)
-    finally:
-        database.close()
+    with _helpers(open_database, processes, check) as helpers:
+        database, keyring = open_database()
+        try:
+            return _rebuild((database, keyring), helpers, check, progress)
+        finally:
+            database.close()
 
 
-def _rebuild(open_database: OpenDatabase, here: tuple[Database, Keyring], processes: int, check: bool,
-             progress: Callable[[int, int], None]) -> Report:
+def _rebuild(here: tuple[Database, Keyring], helpers: Pool | None, check: bool, progress: Callable[[int, int], None]) -> Report:
     database, keyring = here
     with database.write() as tx:
         running = store.hold_generation(tx)
@@ -94,7 +96,7 @@ def _rebuild(open_database: OpenDatabase, here: tuple[Database, Keyring], proces
         women = [row[0] for row in tx.execute(_WOMEN_UP_TO, {"to": horizon})]
         new = running if check else store.new_generation(tx)
     total = _Built(0)
-    for built in _built(open_database, here, women, processes, check=check):
+    for built in _built(here, helpers, women, check=check):
         _add(total, built)
         if not check:
             _write(database, new, built)
@@ -122,17 +124,29 @@ _ORPHANS: Final = text(
 # --- sharing out -----------------------------------------------------------------------------------------------------------------
 
 
-def _built(open_database: OpenDatabase, here: tuple[Database, Keyring], women: Sequence[str], processes: int, *,
-           check: bool) -> Iterator[_Built]:
-    """What the processes made, as it comes; with one process the work is done here."""
+@contextlib.contextmanager
+def _helpers(open_database: OpenDatabase, processes: int, check: bool) -> Iterator[Pool | None]:
+    """The processes that share the work; None when this one does it alone. Made before this process opens its database.
+
+    A process with one thread and nothing open is forked, which saves each helper a second of loading code. Otherwise they are spawned: a
+    forked helper would share connections, or a lock that another thread held.
+    """
+    if processes <= 1:
+        yield None
+        return
+    context = multiprocessing.get_context("fork" if threading.active_count() == 1 else "spawn")
+    with context.Pool(processes, _begin, (open_database, check)) as pool:
+        yield pool
+
+
+def _built(here: tuple[Database, Keyring], helpers: Pool | None, women: Sequence[str], *, check: bool) -> Iterator[_Built]:
+    """What the processes made, as it comes; without helpers the work is done here."""
     rest = iter(women)
     shares = iter(lambda: list(islice(rest, _WOMEN)), [])
-    if processes <= 1:
+    if helpers is None:
         yield from (_build(here[0], here[1], share, check=check) for share in shares)
-        return
-    # Spawned, not forked: a forked process would share database connections with this one.
-    with multiprocessing.get_context("spawn").Pool(processes, _begin, (open_database, check)) as pool:
-        yield from pool.imap_unordered(_build_share, shares)
+    else:
+        yield from helpers.imap_unordered(_build_share, shares)
 
 
 _mine: dict[str, Any] = {}
