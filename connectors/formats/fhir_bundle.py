@@ -21,8 +21,8 @@ MAX_ENTRIES: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One resource of a Bundle. `place` is its place among the entries, `at` the path of the resource, `url` and `method` of its
-    request."""
+    """One resource of a Bundle. `place` is its place among the entries, `at` the path of the resource, `url`, `method` and `if_none_exist` of
+    its request."""
 
     place: int
     at: str
@@ -30,6 +30,7 @@ class Entry:
     full_url: str = ""
     url: str = ""
     method: str = ""
+    if_none_exist: str = ""
 
     @property
     def kind(self) -> str:
@@ -62,7 +63,8 @@ def _entry(entry: Any, place: int) -> Entry:
         raise Invalid("an entry holds no resource", path=at, code="bundle-shape")
     request = entry.get("request")
     request = request if isinstance(request, dict) else {}
-    return Entry(place, f"{at}.resource", resource, text(entry.get("fullUrl")), text(request.get("url")), text(request.get("method")))
+    return Entry(place, f"{at}.resource", resource, text(entry.get("fullUrl")), text(request.get("url")), text(request.get("method")),
+                 text(request.get("ifNoneExist")))
 
 
 class Index:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.formats.fhir_tree import FOCUS_URLS, Draft, Ref, day_after, dicts, not_after, start_of, text
+from connectors.formats.fhir_tree import FOCUS_URLS, Draft, Ref, check_born, day_after, dicts, not_after, start_of, text
 from fhir_profiles.errors import Invalid, Unsupported
 
 CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/condition-clinical"
@@ -127,6 +127,13 @@ def _take_extensions(draft: Draft) -> None:
     draft.take("extension")
 
 
+def _patient(draft: Draft) -> None:
+    born = text(draft.source.get("birthDate"))
+    if born:
+        not_after(born, day_after(draft.today, 1), f"{draft.at}.birthDate")
+        check_born(born, draft.today, f"{draft.at}.birthDate")
+
+
 def _condition(draft: Draft) -> None:
     for name, system, known in (("clinicalStatus", CLINICAL, _CLINICAL_STATUS), ("verificationStatus", VERIFICATION, _VERIFICATION_STATUS)):
         code = draft.source.get(name)
@@ -178,7 +185,7 @@ def _observation(draft: Draft) -> None:
         raise Invalid("an observation does not say what it is", path=draft.at, code="code-missing")
 
 
-_SPECIAL: Final[dict[str, Callable[[Draft], None]]] = {"Condition": _condition, "Procedure": _procedure, "Observation": _observation}
+_SPECIAL: Final[dict[str, Callable[[Draft], None]]] = {"Patient": _patient, "Condition": _condition, "Procedure": _procedure, "Observation": _observation}
 
 
 def ignored(key: str, resource: dict[str, Any]) -> str:

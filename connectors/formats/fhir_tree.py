@@ -34,6 +34,7 @@ _DATE: Final = re.compile(
     r"([0-9]{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12][0-9]|3[01])(T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
     r"(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9]))?)?)?")
 _EARLIEST: Final = 1880
+_OLDEST: Final = 120
 _OID: Final = re.compile(r"[0-2](\.[0-9]+){3,}")
 
 
@@ -90,6 +91,12 @@ def not_after(value: str, limit: str, path: str) -> None:
     day = value[:10]
     if day > limit[: len(day)]:
         raise Invalid("a date lies in the future", path=path, code="date-impossible")
+
+
+def check_born(day: str, today: str, path: str) -> None:
+    """Refuse a day of birth that makes someone older than anyone has become (both ISO, compared by year)."""
+    if int(today[:4]) - int(day[:4]) > _OLDEST:
+        raise Invalid("nobody is as old as this day of birth says", path=path, code="date-impossible")
 
 
 def day_after(moment: str, days: int) -> str:

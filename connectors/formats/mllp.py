@@ -255,7 +255,7 @@ class _Connection(asyncio.Protocol):
         try:
             if frame.fault is not Fault.NONE:
                 due.header = _header(frame.body)
-                raise _misframed(frame.fault)
+                raise _misframed(frame.fault, self._server.max_message)
             due.header = hl7v2.peek(frame.body)
             self._server.intake.keep(self._server.incoming(due.header, frame.body, self._peer), partial(self._kept, due))
         except BirthCareError as error:
@@ -294,7 +294,7 @@ def _header(body: bytes) -> Header:
         return hl7v2_ack.NOBODY
 
 
-def _misframed(fault: Fault) -> BirthCareError:
+def _misframed(fault: Fault, limit: int) -> BirthCareError:
     if fault is Fault.TOO_LARGE:
-        return TooLarge(fault.value, code="too-large")
+        return TooLarge(f"{fault.value}: {limit} bytes", code="too-large")
     return Invalid(fault.value, code="cut" if fault is Fault.CUT else "framing")

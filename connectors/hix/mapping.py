@@ -30,10 +30,10 @@ _BY_SEGMENT: Final[dict[str, Callable[[Reading, Segment], None]]] = {"DG1": add_
 
 
 class HixMapping:
-    """The mapping of HiX messages, version 1. Pure: the same bytes and facts give the same answer."""
+    """The mapping of HiX messages. Pure: the same bytes and facts give the same answer."""
 
     name = "hix"
-    version = 1
+    version = 2
     kind = "hl7v2"
 
     def recognises(self, body: bytes) -> bool:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from connectors.contract import Fact, Left, Person
+from connectors.formats.fhir_tree import check_born
 from connectors.hix.codes import BSN_AUTHORITIES, BSN_TYPES, GENDERS, OWN_NUMBERS, RELATIONS
 from connectors.hix.leftovers import Segment, is_ignored
-from connectors.hix.reading import WOMAN, Reading, concept_text, moment_in, system_uri
+from connectors.hix.reading import WOMAN, Reading, concept_text, past_in, system_uri
 from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import BSN_SYSTEM, Bsn
 
@@ -104,7 +105,7 @@ def add_patient(reading: Reading, pid: Segment) -> None:
     paths["identifier"] = pid.path(3)
     _put(resource, paths, pid, 5, "name", _names(reading, pid.raw(5)))
     _put(resource, paths, pid, 8, "gender", _checked(reading, pid, 8, _gender))
-    _put(resource, paths, pid, 7, "birthDate", _checked(reading, pid, 7, _day))
+    _put(resource, paths, pid, 7, "birthDate", _checked(reading, pid, 7, _birth_day))
     _put(resource, paths, pid, 11, "address", _addresses(reading, pid.raw(11)))
     _put_telecoms(reading, resource, paths, pid)
     _put_language(reading, resource, paths, pid)
@@ -140,9 +141,12 @@ def _gender(reading: Reading, segment: Segment, number: int) -> str:
     return gender
 
 
-def _day(reading: Reading, segment: Segment, number: int) -> str:
-    found = moment_in(reading, segment, number)
-    return found.day if found else ""
+def _birth_day(reading: Reading, segment: Segment, number: int) -> str:
+    found = past_in(reading, segment, number)
+    if found is None:
+        return ""
+    check_born(found.day, reading.latest, segment.path(number))
+    return found.day
 
 
 def _identifiers(reading: Reading, pid: Segment) -> list[dict[str, Any]]:
@@ -260,7 +264,7 @@ def _put_language(reading: Reading, resource: dict[str, Any], paths: dict[str, s
 def _put_death(reading: Reading, resource: dict[str, Any], paths: dict[str, str], pid: Segment) -> None:
     if pid.raw(29):
         try:
-            found = moment_in(reading, pid, 29)
+            found = past_in(reading, pid, 29)
         except Invalid as refusal:
             reading.refuse_field(pid, 29, refusal)
             return

@@ -9,12 +9,14 @@ in one report.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
 from connectors.contract import Fact, Person
+from connectors.formats.fhir_tree import day_after, not_after
 from connectors.formats.hl7v2 import Words
 from connectors.formats.hl7v2_time import Moment
 from connectors.hix.codes import (
@@ -38,6 +40,10 @@ from fhir_profiles.errors import Invalid, Refused
 _TERMS: Final = "http://terminology.hl7.org/CodeSystem/"
 _PANEL: Final = codes.BY_NAME["blood-pressure"]
 _OF_BOTH: Final = frozenset({"code", "status", "effectiveDateTime"})
+_DUE: Final = frozenset({"due-date", "due-date-definitive"})
+_DUE_DAYS: Final = 310
+"""A due date lies at most this far ahead."""
+_FETUS_NUMBER: Final = re.compile(r"[1-9]", re.ASCII)
 _RANK: Final = ("final", "registered", "preliminary", "cancelled", "amended", "corrected")
 
 
@@ -255,6 +261,9 @@ def _value(reading: Reading, concept: Concept, obx: Segment, given: str, paths: 
     obx.used |= 1 << 5
     if value is None:
         paths["dataAbsentReason"] = obx.paths[5]
+    elif value[0] == "valueDateTime":
+        not_after(value[1], day_after(reading.latest, _DUE_DAYS if concept.name in _DUE else 0), obx.path(5))
+        paths["valueDateTime"] = obx.paths[5]
     elif value[0] == "valueQuantity":
         paths["valueQuantity.value"] = obx.paths[5]
         if obx.take(6):
@@ -342,6 +351,8 @@ def _add_facts(reading: Reading, order: Order, results: list[Result]) -> None:
     for result in results:
         if result.concept.name in FETAL and not result.sub and len(fetuses) > 1:
             reading.refuse(result.segment, 5, Invalid("it is not said which fetus this is about", code="fetus-unclear"))
+        elif result.concept.name in FETAL and result.sub and not _FETUS_NUMBER.fullmatch(result.sub):
+            reading.refuse(result.segment, 4, Invalid("OBX-4 is no number of a fetus (1 to 9)", code="fetus-unclear"))
         else:
             ready.append((result, _identity(order, result)))
     for result, identity in _told_apart(ready):

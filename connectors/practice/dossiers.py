@@ -120,7 +120,7 @@ def dossier_of(local: str, entry: Entry, said: Sayings) -> Dossier:
     is_episode = entry.kind == "EpisodeOfCare"
     finished = text(resource.get("status")) in _FINISHED if is_episode else text(resource.get("clinicalStatus")) in _ENDED
     started, due, ended = start_of(resource.get("period")), max(said.due)[2] if said.due else "", max(said.ended, default="")
-    key = _business_key(resource) or _opened_key(started, due or ended) or _count_key(gravidity)
+    key = _business_key(resource) or _opened_key(started, due or ended, running=not finished) or _count_key(gravidity)
     return Dossier(local, key or ("technical-id", text(resource.get("id"))), "finished" if finished else "active", due=due, gravidity=gravidity,
                    started=started if utc(started) else "", ended=ended)
 
@@ -133,12 +133,15 @@ def _business_key(resource: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _opened_key(started: str, end: str) -> tuple[str, ...]:
+def _opened_key(started: str, end: str, *, running: bool) -> tuple[str, ...]:
     """The day on which the dossier was opened, when it lies within the pregnancy that the dossier speaks of.
 
-    An earlier pregnancy that was written down afterwards has the day of writing: two of those, and the present one, may share it.
+    An earlier pregnancy that was written down afterwards has the day of writing: two of those, and the present one, may share it. A
+    dossier that runs is known by its day also while it tells no due date: one that is left out or waits makes no second dossier.
     """
     opened, last = _day(started), _day(end)
+    if opened is not None and last is None and running:
+        return ("opened", opened.isoformat())
     if opened is None or last is None or not -_AFTER_DAYS <= (last - opened).days <= _BEFORE_DAYS:
         return ()
     return ("opened", opened.isoformat())

@@ -21,11 +21,10 @@ from connectors.formats.fhir_tree import Account, Draft, Ref, dicts, mark_unknow
 from connectors.formats.fhir_values import concept_of, refuse_swapped, settle
 from connectors.practice.bundle import Parcel, parcel_of
 from connectors.practice.careteam import care_team, name_of
-from connectors.practice.codes import LOCAL_CONCEPTS, TECHNICAL_SYSTEMS
+from connectors.practice.codes import LOCAL_CONCEPTS
 from connectors.practice.dossiers import Dossiers, Sayings, dossier_of, find_dossiers
-from connectors.practice.people import WOMAN, concepts_of, is_pregnancy, own_name
+from connectors.practice.people import WOMAN, business_identifier, concepts_of, is_pregnancy, own_name
 from fhir_profiles.errors import Invalid
-from fhir_profiles.identifiers import Bsn
 
 _TAKEN_TYPES: Final = frozenset(fhir_stu3.SAME)
 _TIMES: Final = ("effectiveDateTime", "onsetDateTime", "performedDateTime")
@@ -50,7 +49,7 @@ class PracticeMapping:
     """The mapping of what midwifery practices send."""
 
     name: str = "practice"
-    version: int = 1
+    version: int = 2
     kind: str = "fhir-stu3"
 
     def recognises(self, body: bytes) -> bool:
@@ -229,7 +228,7 @@ class _Reading:
                 return ("dossier", dossier)
             case "Organization" | "Practitioner" | "PractitionerRole":
                 return (made.entry.kind, *self._who_identity(made.entry))
-        business = _business_identifier(made.entry.resource)
+        business = business_identifier(made.entry.resource)
         if business:
             return (made.concept, "identifier", *business)
         what = "" if made.concept not in ("problem", "procedure") else _code_text(made.draft.resource)
@@ -248,7 +247,7 @@ class _Reading:
         return "/".join(self.child_keys.get(local, ()))
 
     def _who_identity(self, entry: Entry) -> tuple[str, ...]:
-        business = _business_identifier(entry.resource)
+        business = business_identifier(entry.resource)
         if business:
             return business
         if entry.kind == "PractitionerRole":
@@ -281,7 +280,7 @@ class _Reading:
         entry = next((m.entry for m in self.made if m.entry.kind == "Patient" and m.about == WOMAN), None)
         if entry is None:
             return ()
-        return _business_identifier(entry.resource) or ("technical-id", text(entry.resource.get("id")))
+        return business_identifier(entry.resource)
 
     def _version(self) -> str:
         """When the sender says it wrote this, in UTC; never later than it was received, or a clock that runs ahead would block what
@@ -334,25 +333,6 @@ def effective_of(resource: dict[str, Any]) -> str:
     """The clinical time of a resource as precise as given, empty when it has none."""
     return next((text(resource[t]) for t in _TIMES if t in resource),
                 "") or next((start_of(resource[p]) for p in _PERIODS if p in resource), "")
-
-
-def _business_identifier(resource: dict[str, Any]) -> tuple[str, ...]:
-    for identifier in dicts(resource.get("identifier")):
-        system, value = text(identifier.get("system")), text(identifier.get("value"))
-        if value and system not in TECHNICAL_SYSTEMS and not _may_be_bsn(system, value):
-            return (system, value)
-    return ()
-
-
-def _may_be_bsn(system: str, value: str) -> bool:
-    # An identity ends up in ids that many may see, so what might be a BSN never becomes one.
-    if "bsn" in system.lower() or system.endswith("2.16.840.1.113883.2.4.6.3"):
-        return True
-    try:
-        Bsn(value)
-    except Invalid:
-        return False
-    return not system
 
 
 def _code_text(resource: dict[str, Any]) -> str:

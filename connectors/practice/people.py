@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.formats.fhir_bundle import Entry, Index, conditional
 from connectors.formats.fhir_tree import dicts, text
-from connectors.practice.codes import CHILD_CONCEPTS, LOCAL_CONCEPTS, PREGNANCY_CODES, WOMAN_CONCEPTS
+from connectors.practice.codes import CHILD_CONCEPTS, LOCAL_CONCEPTS, PREGNANCY_CODES, TECHNICAL_SYSTEMS, WOMAN_CONCEPTS
 from fhir_profiles import codes
 from fhir_profiles.errors import Invalid
 from fhir_profiles.identifiers import BSN_SYSTEM, BSN_SYSTEMS, Bsn
@@ -54,24 +54,51 @@ class Cast:
 
 
 def cast_of(entries: tuple[Entry, ...], index: Index) -> Cast:
-    """Find the woman and the children. Raises `Invalid` two-persons, no-person, bsn-check or bsn-format for the Bundle as a whole."""
+    """Find the woman and the children. Raises `Invalid` two-persons, no-person, no-identifier, bsn-check or bsn-format for the Bundle as
+    a whole."""
     cast = Cast(index)
     patients = [entry for entry in entries if entry.kind == "Patient"]
     for entry in patients:
         bsn = bsn_of(entry.resource, entry.at)
         if bsn is not None:
             cast.bsns[f"bsn:{bsn.reveal()}"] = bsn
+            _check_address(entry, bsn)
     women, born = _roles(entries, cast)
     children = [name for name in born if name not in women]
     cast.woman = _the_woman(women, children, patients)
     if cast.woman.startswith("bsn:"):
         cast.bsns.setdefault(cast.woman, Bsn(cast.woman[4:]))
+    _check_known(cast.woman, patients)
     cast.children = children
     cast.locals = {cast.woman: WOMAN, **{name: f"child-{place}" for place, name in enumerate(children)}}
     strangers = set(cast.bsns) - set(cast.locals)
     if strangers:
         raise Invalid("the message is about two persons who are not mother and child", path="Bundle", code="two-persons")
     return cast
+
+
+def _check_known(woman: str, patients: list[Entry]) -> None:
+    """A woman with neither a BSN nor a number of the sender could not be known again: every message would make another of her."""
+    described = next((entry for entry in patients if own_name(entry) == woman), None)
+    if described is not None and not woman.startswith("bsn:") and not business_identifier(described.resource):
+        raise Invalid("the woman has neither a BSN nor a number of the sender", path=f"{described.at}.identifier", code="no-identifier")
+
+
+def _check_address(patient: Entry, bsn: Bsn) -> None:
+    """Refuse a Patient that is written by condition to another BSN than it holds."""
+    values = {text(identifier.get("value")) for identifier in dicts(patient.resource.get("identifier"))}
+    for query in (patient.url.partition("?")[2], patient.if_none_exist.rpartition("?")[2]):
+        system, _, value = conditional("", query).removeprefix("?identifier=").rpartition("|")
+        if system in ("", BSN_SYSTEM) and value not in values and _other_bsn(value, bsn):
+            at = patient.at.removesuffix(".resource")
+            raise Invalid("an entry is addressed to another person than it holds", path=f"{at}.request", code="two-persons")
+
+
+def _other_bsn(value: str, bsn: Bsn) -> bool:
+    try:
+        return Bsn(value) != bsn
+    except Invalid:
+        return False
 
 
 def bsn_of(patient: Mapping[str, Any], at: str) -> Bsn | None:
@@ -87,6 +114,26 @@ def bsn_of(patient: Mapping[str, Any], at: str) -> Bsn | None:
     if len(found) > 1:
         raise Invalid("one person has two BSNs", path=f"{at}.identifier", code="two-persons")
     return Bsn(found.pop()) if found else None
+
+
+def business_identifier(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    """System and value of the first number that the sender itself gave, never a BSN; () when there is none."""
+    for identifier in dicts(resource.get("identifier")):
+        system, value = text(identifier.get("system")), text(identifier.get("value"))
+        if value and system not in TECHNICAL_SYSTEMS and not _may_be_bsn(system, value):
+            return (system, value)
+    return ()
+
+
+def _may_be_bsn(system: str, value: str) -> bool:
+    # An identity ends up in ids that many may see, so what might be a BSN never becomes one.
+    if "bsn" in system.lower() or system.endswith("2.16.840.1.113883.2.4.6.3"):
+        return True
+    try:
+        Bsn(value)
+    except Invalid:
+        return False
+    return not system
 
 
 def codings_of(resource: Mapping[str, Any]) -> set[tuple[str, str]]:

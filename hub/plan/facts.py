@@ -16,6 +16,10 @@ from hub.plan.state import Version, versions
 
 LATE: Final = timedelta(hours=24)
 
+_STATUSES: Final = {
+    "registered": "preliminary", "preliminary": "preliminary", "amended": "corrected", "corrected": "corrected", "cancelled": "cancelled",
+    "unknown": "unknown",
+}
 _STAYS: Final = {
     "IMP": "Opname", "ACUTE": "Opname", "AMB": "Polikliniek", "EMER": "Spoedeisende hulp", "OBSENC": "Observatie", "HH": "Huisbezoek",
 }
@@ -74,15 +78,25 @@ def value_of(fact: Fact) -> Value:
         newest = _value(fact.newest)
         text = newest.text or (earlier[-1].text if earlier else "")
         return replace(newest, text=text, status="withdrawn", earlier=tuple(v for v in earlier if v.text != text))
-    corrected = earlier or fact.item.get("status") in ("corrected", "amended")
-    return _value(fact.newest, "corrected" if corrected else "final", earlier)
+    status = _status(fact.newest)
+    # A final result after a preliminary one corrects nothing.
+    if status in ("final", "unknown") and any(value.status != "preliminary" for value in earlier):
+        status = "corrected"
+    return _value(fact.newest, status, earlier)
+
+
+def _status(version: Version) -> str:
+    """What the source says of a result (Observation.status), in the words of `Value.status`."""
+    said = str(version.item.get("status", ""))
+    known = BY_NAME.get(version.concept)
+    return _STATUSES.get(said, "final") if known is not None and known.kind != "resource" else "final"
 
 
 def _replaced(fact: Fact) -> tuple[Value, ...]:
     """The values before the newest, oldest first, without repeats of the same text one after the other."""
     kept: list[Value] = []
     for version in fact.before:
-        value = _value(version)
+        value = _value(version, _status(version))
         if value.text and not version.withdrawn and (not kept or kept[-1].text != value.text):
             kept.append(value)
     if kept and kept[-1].text == _value(fact.newest).text:

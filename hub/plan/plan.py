@@ -10,7 +10,8 @@ class Value:
     """One value of one concept from one source. `text` is ready to show in Dutch ("6,6 mmol/L"); `effective` as precise as given.
 
     `earlier` are the values that this one replaced, oldest first. `late` tells that it was recorded well after newer ones.
-    `status` is final, corrected or withdrawn. `origin` is the place of the message, `path` the place in its bytes.
+    `status` is final, preliminary (voorlopig), corrected, cancelled (not carried out), unknown or withdrawn.
+    `origin` is the place of the message, `path` the place in its bytes.
     """
 
     concept: str

@@ -98,7 +98,9 @@ def _line(key: _Key, group: list[Fact], children: Mapping[str, int]) -> Line | N
     title, plain = (concept.title_nl, concept.plain_nl) if concept else (element, element)
     rule = rule_for(element, measured=concept is not None and concept.kind in ("quantity", "coded", "count", "components", "date"))
     history = marked_late(values)
-    standing = [value for value in history if value.status != "withdrawn"]
+    told = [value for value in history if value.status != "withdrawn"]
+    # A result that could not be had takes no place of one that there is.
+    standing = [value for value in told if value.status != "cancelled"] or told
     child = f" – kind {children[about]}" if about else ""
     return Line(
         concept=element, title_nl=title + child, plain_nl=plain + child, sensitivity=max(fact.newest.sensitivity for fact in group),

@@ -77,7 +77,7 @@ class Record(Protocol):
 class Entry:
     """One thing that happened, at its own time (`effective`, as precise as the source gave it; else the time of recording).
 
-    `earlier` are the texts that this one replaced, oldest first. `status` is final, corrected or withdrawn.
+    `earlier` are the texts that this one replaced, oldest first. `status` as in `hub.plan.plan.Value`.
     """
 
     effective: str

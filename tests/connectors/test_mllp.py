@@ -364,6 +364,7 @@ async def test_a_message_larger_than_the_limit_is_refused_before_its_end_and_the
         await sender.write(b"\x0b" + msh().encode() + b"\r" + b"x" * 200_000)
         answer = await sender.answer()
         assert (answer.code, answer.control_id, answer.application_code) == ("AR", "C1", "too-large")
+        assert "100000 bytes" in answer.text
         await sender.write(b"y" * 500_000 + b"\x1c\r" + framed(GOOD))
         assert (await sender.answer()).code == "AA"
     await server.stop()

@@ -52,3 +52,38 @@ def test_a_corrected_count_makes_no_second_dossier_and_repeats_no_fact(bench: Be
         assert [value.text for value in all_values(lines[name])] == [str(count)], "the old one stands under the new one, not beside it"
     assert {name: len(all_values(line)) for name, line in lines.items() if line.shown} == dict.fromkeys((n for n, line in lines.items() if line.shown), 1)
     assert not [name for name, line in lines.items() if line.conflict]
+
+
+def without(*codes: str) -> Any:
+    """A change that leaves out the observations with these codes."""
+    def change(bundle: dict[str, Any]) -> None:
+        bundle["entry"] = [e for e in bundle["entry"] if not any(code in str(e["resource"].get("code")) for code in codes)]
+    return change
+
+
+def spoiled(code: str, **content: Any) -> Any:
+    """A change of the observation with this code."""
+    def change(bundle: dict[str, Any]) -> None:
+        next(e["resource"] for e in bundle["entry"] if code in str(e["resource"].get("code"))).update(content)
+    return change
+
+
+GRAVIDITY, DUE = "11996-6", "11778-8"
+AGAIN = {
+    "gravidity left out": without(GRAVIDITY), "gravidity waits": spoiled(GRAVIDITY, status="bogus"), "due date left out": without(DUE),
+    "another gravidity": spoiled(GRAVIDITY, valueQuantity={"value": 3}), "due date waits": spoiled(DUE, valueDateTime="2090-01-01"),
+    "neither": without(GRAVIDITY, DUE),
+}
+
+
+@pytest.mark.parametrize("change", AGAIN.values(), ids=AGAIN)
+@pytest.mark.parametrize("late", [False, True], ids=["whole first", "whole last"])
+def test_a_dossier_that_is_sent_again_with_less_or_other_counts_stays_one(bench: Bench, change: Any, late: bool) -> None:
+    bundles = [current_pregnancy(NOOR, date(2026, 11, 24), 84, gravidity=2, parity=1) for _ in range(2)]
+    change(bundles[0 if late else 1])
+    for bundle in bundles:
+        bench.give(PRACTICE, orjson.dumps(bundle), "application/fhir+json")
+    plan = bench.plan("999990019")
+    assert len(plan.dossiers) == 1 and len({event.episode for event in bench.events() if event.episode}) == 1
+    lines = [line for section in plan.sections.values() for line in section.lines]
+    assert {line.concept: len(all_values(line)) for line in lines} == dict.fromkeys((line.concept for line in lines), 1)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 from datetime import date
 from random import Random
+from typing import Any
 
 import orjson
 import pytest
 from sqlalchemy import select, update
 
-from connectors.practice.simulator import story
+from connectors.practice.simulator import NOOR as PERSON
+from connectors.practice.simulator import current_pregnancy, story
 from fhir_profiles.errors import Unavailable
 from fhir_profiles.identifiers import Bsn
 from hub import wiring
+from hub.api.resources import observations as observations_of
 from hub.log.port import START
 from hub.log.received import Incoming, to_record
 from hub.stores import open_stores
@@ -29,7 +32,7 @@ def oru(bsn: str = NOOR, *, hb: str = "6.0", status: str = "F", at: str = "20261
         rf"MSH|^~\&|HIX|RIJNOEVER|OOIEVAAR|HUB|{sent or at}||ORU^R01^ORU_R01|{control}|P|2.5|||AL|NE|NLD|UNICODE UTF-8",
         f"PID|1||{bsn}^^^NLMINBIZA^NNNLD||Verhoeven&&Verhoeven^Noor||19940312|F",
         f"OBR|1||{order}^LAB|LAB^Laboratorium^L|||20261124090000|||||||||||||||{at}||LAB|{status}",
-        f"OBX|1|NM|718-7^Hemoglobine^LN||{hb}|mmol/L||||||{status}|||20261124090000{more}", "",
+        f"OBX|1|NM|718-7^Hemoglobine^LN||{hb}|mmol/L|||||{status}|||20261124090000{more}", "",
     ]).encode()
 
 
@@ -191,3 +194,42 @@ def test_while_the_keys_are_away_a_message_is_neither_held_nor_counted_but_mappe
             tx.exec_driver_sql("ALTER TABLE away RENAME TO client_key")
         restarted.worker.step(batch)
         assert restarted.balance(HIX) == {"received": 1, "recorded": 1, "unchanged": 0, "ignored": 0, "held": 0, "events": len(restarted.events())}
+
+
+def observations(bench: Bench) -> list[tuple[str, dict[str, Any]]]:
+    """Status and resource of every Observation that the API makes of Noor's plan."""
+    return [(made["status"], made) for made, _ in observations_of(bench.plan(NOOR))]
+
+
+def test_a_preliminary_result_stays_preliminary_until_its_final_one(bench: Bench) -> None:
+    bench.give(HIX, oru(status="P"))
+    assert [status for status, _ in observations(bench)] == ["preliminary"]
+    bench.give(HIX, oru(hb="6.2", at="20261124113000"))
+    assert [status for status, _ in observations(bench)] == ["final"]
+
+
+def test_a_preliminary_observation_of_a_practice_stays_preliminary(bench: Bench) -> None:
+    bundle = current_pregnancy(PERSON, date(2026, 11, 24), 84, gravidity=2, parity=1)
+    of_hb = next(e["resource"] for e in bundle["entry"] if "718-7" in str(e["resource"].get("code")))
+    of_hb["status"] = "preliminary"
+    bench.give(PRACTICE, orjson.dumps(bundle), "application/fhir+json")
+    assert [status for status, made in observations(bench) if made["code"]["text"] == "Hb"] == ["preliminary"]
+
+
+def test_a_result_that_could_not_be_obtained_is_cancelled_and_says_why(bench: Bench) -> None:
+    bench.give(HIX, oru(hb="", status="X"))
+    [(status, made)] = observations(bench)
+    assert (status, made["dataAbsentReason"]["coding"][0]["code"]) == ("cancelled", "not-performed")
+
+
+def test_a_result_without_a_status_is_not_called_final(bench: Bench) -> None:
+    bench.give(HIX, oru(status=""))
+    assert [status for status, _ in observations(bench)] == ["unknown"]
+
+
+@pytest.mark.parametrize("day", ["20900101", "18500101", "20261231"])
+def test_a_result_of_a_day_that_cannot_have_been_is_held_and_nowhere_to_be_seen(bench: Bench, day: str) -> None:
+    bench.give(HIX, oru().replace(b"|||20261124090000\r", b"|||" + day.encode() + b"\r"))
+    assert bench.balance(HIX) == {"received": 1, "recorded": 0, "unchanged": 0, "ignored": 0, "held": 1, "events": 0}
+    with bench.stores.hub.read() as tx:
+        assert [tuple(row) for row in tx.execute(select(held.c.code, held.c.path))] == [("date-impossible", "OBX[1]-14")]

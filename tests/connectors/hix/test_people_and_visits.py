@@ -209,3 +209,16 @@ def test_a_clinical_segment_that_is_not_known_is_residue() -> None:
 ])
 def test_the_bsn_is_seen_at_a_glance_when_it_stands_in_pid(body: bytes, seen: str | None) -> None:
     assert HixMapping().peek_bsn(body) == seen
+
+
+@pytest.mark.parametrize("day", ["20900101", "18700101", "18990101", "20261122"])
+def test_a_day_of_birth_that_cannot_be_waits_and_the_rest_of_her_goes_on(day: str) -> None:
+    found = mapped(adt("A08", pid=PID.replace("19900101", day)))
+    assert [(left.code, left.path) for left in found.refused] == [("date-impossible", "PID-7")]
+    assert "birthDate" not in found.facts[0].resource and found.facts[0].resource["name"]
+
+
+def test_a_death_that_is_still_to_come_waits() -> None:
+    found = mapped(adt("A08", pid=PID + "|" * 21 + "20900101"))
+    assert [(left.code, left.path) for left in found.refused] == [("date-impossible", "PID-29")]
+    assert "deceasedDateTime" not in found.facts[0].resource

@@ -138,6 +138,39 @@ def test_the_status_of_the_order_fills_in(obr_status: str, row: str, becomes: st
     assert only(row, obr=OBR[:-1] + obr_status).resource["status"] == becomes
 
 
+FAR = ("20900101", "18500101", "20261123", "202612", "2027")
+
+
+@pytest.mark.parametrize("day", FAR)
+def test_a_result_of_a_day_that_cannot_have_been_waits_by_itself(day: str) -> None:
+    found = mapped(oru(obx(HB, "6.9", "mmol/l", rest=f"|||{day}"), obx("RHD", "pos", kind="ST", number=2)))
+    assert [(left.code, left.path) for left in found.refused] == [("date-impossible", "OBX[1]-14")]
+    assert [fact.concept for fact in found.facts] == ["rhesus-d"]
+
+
+@pytest.mark.parametrize("day", FAR)
+def test_an_order_of_a_day_that_cannot_have_been_holds_the_results_without_a_day_of_their_own(day: str) -> None:
+    found = mapped(oru(obx(HB, "6.9", "mmol/l"), obx("RHD", "pos", kind="ST", number=2, rest="|||20261120"),
+                       obr=OBR.replace("20261120093000", day)))
+    assert [(left.code, left.path) for left in found.refused] == [("date-impossible", "OBR[1]-7"), ("date-impossible", "OBX[1]-5")]
+    assert [fact.concept for fact in found.facts] == ["rhesus-d"]
+
+
+def test_a_result_of_the_day_after_its_message_is_taken_for_clocks_that_differ() -> None:
+    assert only(obx(HB, "6.9", "mmol/l", rest="|||20261121")).effective == "2026-11-21"
+
+
+@pytest.mark.parametrize(("code", "day"), [("DUE_DATE", "20900101"), ("LMP", "20270101")])
+def test_a_due_date_in_years_or_a_menstruation_to_come_waits(code: str, day: str) -> None:
+    found = mapped(oru(obx(code, day, kind="DT")))
+    assert [(left.code, left.path) for left in found.refused] == [("date-impossible", "OBX[1]-5")] and found.facts == ()
+
+
+def test_a_message_from_a_clock_that_runs_years_ahead_counts_from_when_it_was_received() -> None:
+    body = oru(obx(HB, "6.9", "mmol/l"), head=msh(at="20900101120000"), obr="OBR|1||L1^LAB|X|||20261120")
+    assert mapped(body).facts[0].version == "2026-11-24T12:00:00Z"
+
+
 def test_only_the_results_that_are_marked_are_corrected_in_a_corrected_order() -> None:
     found = mapped(oru(obx(HB, "6.9", "mmol/l", status="C"), obx("RHD", "pos", kind="ST", number=2), obr=OBR[:-1] + "C"))
     assert [f.resource["status"] for f in found.facts] == ["corrected", "final"]
@@ -261,6 +294,13 @@ def test_a_heart_rate_without_a_number_is_the_only_childs_and_waits_beside_a_num
     assert only(obx("FHR", "142", "bpm")).about == "fetus:1"
     found = mapped(oru(obx("FHR", "142", "bpm"), obx("FHR", "151", "bpm", sub="2", number=2)))
     assert codes_of(found.refused) == ["fetus-unclear"] and [f.about for f in found.facts] == ["fetus:2"]
+
+
+@pytest.mark.parametrize("sub", ["A", "1.1", "10", "0", "-1", "<script>"])
+def test_a_heart_rate_of_a_fetus_without_a_small_whole_number_waits(sub: str) -> None:
+    found = mapped(oru(obx("FHR", "142", "/min", sub=sub), obx("FHR", "151", "/min", sub="2", number=2)))
+    assert [(left.code, left.path) for left in found.refused] == [("fetus-unclear", "OBX[1]-4")]
+    assert [f.about for f in found.facts] == ["fetus:2"] and [p.local for p in found.people] == ["woman", "fetus:2"]
 
 
 def test_known_ultrasound_measures_without_a_place_in_the_plan_are_residue_and_hold_nothing_up() -> None:

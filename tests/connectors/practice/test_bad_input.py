@@ -207,6 +207,8 @@ PARTS: list[tuple[str, Callable[[Json], Any], str, str]] = [
                                        resource(b, "Observation",
                                                 "11778-8").update(valueString="eind maart")), "value-type", "valueString"),
     ("a birth date that does not exist", lambda b: resource(b, "Patient").update(birthDate="1994-02-29"), "date-impossible", "birthDate"),
+    ("a birth still to come", lambda b: resource(b, "Patient").update(birthDate="2090-02-01"), "date-impossible", "birthDate"),
+    ("older than anyone", lambda b: resource(b, "Patient").update(birthDate="1899-02-01"), "date-impossible", "birthDate"),
     ("a type that is not taken", lambda b: add(b, {"resourceType": "Basic", "id": "basic"}), "resource-unknown", ""),
     ("an unknown clinical status", lambda b: resource(b, "Condition").update(clinicalStatus="so-so"), "status-unknown", "clinicalStatus"),
 ]
@@ -237,6 +239,44 @@ def test_a_woman_without_a_bsn_is_known_by_her_number_at_the_sender() -> None:
     resource(bundle, "Patient")["identifier"] = [{"system": "urn:oid:1.2.3.4", "value": "P77"}]
     (woman,) = mapped(json.loads(body_of(bundle).replace(b"Patient?identifier=999990019", b"Patient?identifier=P77"))).people
     assert (woman.bsn, woman.key) == (None, ("urn:oid:1.2.3.4", "P77"))
+
+
+@pytest.mark.parametrize("identifiers", [
+    [], None, [{"system": "urn:oid:2.16.840.1.113883.2.4.3.11.999.7.6", "value": "1"}], [{"value": ""}],
+], ids=["none", "no element", "an id of test material", "an empty one"])
+def test_a_bundle_whose_woman_has_no_number_waits_as_a_whole(identifiers: Any) -> None:
+    bundle = current()
+    who = resource(bundle, "Patient")
+    who.pop("identifier")
+    if identifiers is not None:
+        who["identifier"] = identifiers
+    with pytest.raises(Invalid) as refusal:
+        mapped(bundle)
+    assert (refusal.value.code, refusal.value.path) == ("no-identifier", "Bundle.entry[1].resource.identifier")
+
+
+BSN = "http://fhir.nl/fhir/NamingSystem/bsn"
+
+
+@pytest.mark.parametrize("request_", [
+    {"method": "PUT", "url": "Patient?identifier=999990020"}, {"method": "PUT", "url": f"Patient?identifier={BSN}|999990020"},
+    {"method": "PUT", "url": "Patient?identifier=http%3A%2F%2Ffhir.nl%2Ffhir%2FNamingSystem%2Fbsn%7C999990020"},
+    {"method": "POST", "url": "Patient", "ifNoneExist": f"identifier={BSN}|999990020"},
+    {"method": "POST", "url": "Patient", "ifNoneExist": "Patient?identifier=999990020"},
+])
+def test_an_entry_that_is_addressed_to_another_woman_than_it_holds_is_refused(request_: dict[str, str]) -> None:
+    bundle = current()
+    bundle["entry"][1]["request"] = request_
+    with pytest.raises(Invalid) as refusal:
+        mapped(bundle)
+    assert (refusal.value.code, refusal.value.path) == ("two-persons", "Bundle.entry[1].request")
+
+
+def test_an_entry_that_is_addressed_by_the_number_of_the_sender_is_taken() -> None:
+    bundle = current()
+    resource(bundle, "Patient")["identifier"].append({"system": "urn:oid:1.2.3.4", "value": "999990020"})
+    bundle["entry"][1]["request"]["url"] = "Patient?identifier=999990020"
+    assert mapped(bundle).refused == ()
 
 
 def test_a_clinical_part_is_never_dropped_when_its_dossier_is_unknown() -> None:

@@ -129,6 +129,14 @@ def test_an_earlier_pregnancy_that_was_written_down_today_is_not_the_present_one
     assert keys == [("opened", "2025-08-18"), ("gravidity", "1")]
 
 
+def test_a_running_dossier_without_a_due_date_is_known_by_the_day_on_which_it_was_opened_and_a_closed_one_is_not() -> None:
+    bundle = current()
+    bundle["entry"] = [e for e in bundle["entry"] if "11778-8" not in json.dumps(e["resource"].get("code"))]
+    assert mapped(bundle).dossiers[0].key == ("opened", "2025-08-18")
+    resource(bundle, "EpisodeOfCare")["status"] = "finished"
+    assert mapped(bundle).dossiers[0].key == ("gravidity", "2")
+
+
 def test_a_dossier_that_does_not_say_when_it_was_opened_is_known_by_the_number_of_the_pregnancy() -> None:
     bundle = current()
     del resource(bundle, "EpisodeOfCare")["period"]
