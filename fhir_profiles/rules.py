@@ -30,7 +30,7 @@ def faults(resource: Json) -> Iterator[Fault]:
 def local_faults(resource: Json) -> Iterator[Fault]:
     """References to a contained resource that is not there (ref-1). Only looked at when some reference begins with `#`."""
     ids = [_get(inner, "id") for inner in _items(resource, "contained")]  # No set: an id may be anything here.
-    for text in _local_references(resource):
+    for text in _named_in_references(resource):
         if text != "#" and text[1:] not in ids:
             yield "contained", "the contained resource that a reference names (ref-1)"
             return
@@ -151,6 +151,20 @@ def _codings(concept: object) -> set[tuple[str, str]]:
 
 def _has_code(concept: object, code: str) -> bool:
     return any(found == code for _, found in _codings(concept))
+
+
+def _named_in_references(resource: Json) -> Iterator[str]:
+    """The same of `Reference.reference` alone: a name, a title or a result may begin with `#` and refer to nothing."""
+    waiting: list[object] = [value for key, value in resource.items() if key not in ("entry", "text")]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            found = value.get("reference")
+            if type(found) is str and found[:1] == "#":
+                yield found
+            waiting += value.values()
+        elif type(value) is list:
+            waiting += value
 
 
 def _local_references(resource: Json) -> Iterator[str]:

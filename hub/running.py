@@ -15,11 +15,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
+import orjson
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fhir_profiles.errors import Unavailable
+from fhir_profiles.errors import Invalid, Unavailable
+from hub.api.answers import FHIR_JSON, to_operation_outcome
 from hub.log.port import EventLog
 from hub.logging import configure
 from hub.loops import backlog
@@ -34,6 +37,8 @@ _WATCH_S: Final = 0.25
 _AWAY: Final = frozenset({"database-away", "log-away"})
 _PATIENCE_S: Final = 60.0
 _LOOK_AGAIN_S: Final = 1.0
+HEAD_TIMEOUT_S: Final = 30.0
+"""How long the address and headers of a request may take, as long as a frame over MLLP."""
 
 
 class Stop:
@@ -75,12 +80,62 @@ class Pressure:
                 await asyncio.wait_for(stop.event.wait(), _WATCH_S)
 
 
+_UNREADABLE: Final = orjson.dumps(to_operation_outcome(Invalid("this is no HTTP request that we read: another method, or an address or a header that is"
+                                                               " not right or too long", code="http")))
+
+
+class Http(HttpToolsProtocol):
+    """One HTTP connection. What cannot be read gets an OperationOutcome, and who does not finish the head of a request is cut off."""
+
+    _head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Somebody is there; begin to wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first bytes of a request."""
+        super().on_message_begin()
+        if self._head_due is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is whole."""
+        self._head_came()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request; there is no path in it to answer by."""
+        self._head_came()
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-type: " + FHIR_JSON.encode() + b"\r\ncontent-length: " + str(len(_UNREADABLE)).encode()
+                             + b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n" + _UNREADABLE)
+        self.transport.close()
+
+    def _await_head(self) -> None:
+        self._head_due = self.loop.call_later(HEAD_TIMEOUT_S, self._cut_off)
+
+    def _head_came(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _cut_off(self) -> None:
+        self._head_due = None
+        self.transport.abort()
+
+
 class Server:
     """One HTTP server on this event loop."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False, date_header=False,
-                                timeout_graceful_shutdown=3, http="httptools", lifespan="off", backlog=512)
+                                timeout_graceful_shutdown=3, http=Http, lifespan="off", backlog=512)
         self._server = uvicorn.Server(config)
         self._host, self._port = host, port
         self._task: asyncio.Task[None] | None = None

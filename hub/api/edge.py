@@ -1,8 +1,8 @@
 """The rim around every API route, in plain ASGI because the hot read passes it too.
 
 Gives each request an id and a W3C trace (accepted when well-formed, else made), puts the security headers on every answer, refuses
-an address that is too long, answers HEAD as it would GET but for the body, and turns whatever escapes from below into an OperationOutcome without details. An exception's text may
-hold personal data: only its type is logged.
+an address that is too long, answers HEAD as it would GET but for the body, and turns whatever escapes from below into an OperationOutcome
+without details. An exception's text may hold personal data: only its type is logged.
 """
 
 from __future__ import annotations

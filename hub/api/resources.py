@@ -27,7 +27,9 @@ PLAN_SYSTEM: Final = "http://ooievaar.example/fhir/CodeSystem/plan"
 _BY_UNIT: Final = {("haemoglobin", "mmol/L"): "59260-0", ("haemoglobin", "g/dL"): "718-7"}
 _EVENT_SYSTEM: Final = "urn:ooievaar:event"
 _SOURCE: Final = re.compile(r"[a-z0-9-]+/([0-9]{8})")
-_STATUSES: Final = {"final": "final", "corrected": "corrected", "withdrawn": "entered-in-error"}
+_STATUSES: Final = {"final": "final", "preliminary": "preliminary", "cancelled": "cancelled", "corrected": "corrected", "withdrawn": "entered-in-error"}
+_ABSENT: Final = {"not-performed": "Not Performed", "not-asked": "Not Asked", "temp-unknown": "Temporarily Unknown",
+                  "asked-unknown": "Asked But Unknown", "not-applicable": "Not Applicable", "masked": "Masked"}
 _COMPARATORS: Final = {"<": "<", "≤": "<=", ">": ">", "≥": ">="}
 _PRESENCE: Final = {"ja": True, "nee": False}
 _CONFIDENTIALITY: Final = {"C0": "N", "C1": "N", "C2": "N"}
@@ -136,8 +138,14 @@ def _value(value: Value) -> Fhir:
     if kind == "presence" and text in _PRESENCE:
         return {"valueBoolean": _PRESENCE[text]}
     if not text or text.startswith("onbekend ("):
-        return {"dataAbsentReason": {**concept(_TERMINOLOGY + "data-absent-reason", "unknown", "Unknown"), "text": text}}
+        return {"dataAbsentReason": {**concept(_TERMINOLOGY + "data-absent-reason", *_why_absent(text)), "text": text}}
     return {"valueString": text}
+
+
+def _why_absent(text: str) -> tuple[str, str]:
+    """Code and display of the reason that stands between brackets in the words for a gap."""
+    said = text.partition("(")[2].rstrip(")")
+    return (said, _ABSENT[said]) if said in _ABSENT else ("unknown", "Unknown")
 
 
 def _coded(value: Value) -> Fhir:

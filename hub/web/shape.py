@@ -88,7 +88,18 @@ def days_pregnant(plan: Plan, today: date) -> int | None:
     if plan.phase != "pregnant" or due is None:
         return None
     days = words.gestation_days(today, due)
-    return days if 0 <= days <= 46 * 7 else None
+    return days if 0 <= days <= 280 + words.LATE_DAYS else None
+
+
+def different(line: Line) -> int:
+    """How many different values a line on which sources disagree has; one source may have said two, and two the same."""
+    return max(2, len({value.text.casefold() for value in line.voices}))
+
+
+def long_past(plan: Plan, line: Line, value: Value, today: date) -> bool:
+    """Whether a due date is so long past that it cannot be that of the pregnancy that goes on."""
+    due = words.day(value.iso) if line.concept in DUE and plan.phase == "pregnant" else None
+    return due is not None and (today - due).days > words.LATE_DAYS
 
 
 def conflicts(plan: Plan) -> list[Line]:
@@ -185,7 +196,7 @@ def haemoglobin(plan: Plan, names: Names, today: date) -> Chart | None:
     drawn = [v for v in values if v.unit in ("", "mmol/L")]
     last = values[-1]
     was = f" (gecorrigeerd, was {last.earlier[-1].text})" if last.status == "corrected" and last.earlier else ""
-    return _chart(plan, "hb", "Hb", f"Laatste {last.text}{was}, {_at(plan, last, today)}.", "mmol/L", values,
+    return _chart(plan, "hb", "Hb", f"Laatste {_with_doubt(last)}{was}, {_at(plan, last, today)}.", "mmol/L", values,
                   [(v, (v.number or 0.0,), f"{v.number:g}".replace(".", ",")) for v in drawn], names, today)
 
 
@@ -200,6 +211,10 @@ def pressure(plan: Plan, names: Names, today: date) -> Chart | None:
     return _chart(plan, "rr", "Bloeddruk", f"Hoogste {high:g}/{low:g}, {_at(plan, highest, today)}.", "mmHg", values, pairs, names, today)
 
 
+def _with_doubt(value: Value) -> str:
+    return f"{value.text} (voorlopig)" if value.status == "preliminary" else value.text
+
+
 def _chart(plan: Plan, name: str, title: str, sentence: str, unit: str, values: Sequence[Value],
            spots: Sequence[tuple[Value, tuple[float, ...], str]], names: Names, today: date) -> Chart:
     due = words.day(plan.due) if plan.phase != "loss" else None
@@ -207,7 +222,7 @@ def _chart(plan: Plan, name: str, title: str, sentence: str, unit: str, values: 
     points = [charts.Point(_x(when, due), numbers, label, order.index(v.source))
               for v, numbers, label in spots if v.status != "withdrawn" and (when := words.day(v.effective)) is not None]
     picture = _picture(name, title, points, due) if points else None
-    rows = tuple(Row(_at(plan, v, today) if due else "", words.short(v.effective, today), v.text, tuple(e.text for e in v.earlier),
+    rows = tuple(Row(_at(plan, v, today) if due else "", words.short(v.effective, today), _with_doubt(v), tuple(e.text for e in v.earlier),
                      v.status == "withdrawn", names.short(v.source)) for v in reversed(values))
     marks = tuple((charts.key_mark(i), names.short(source)) for i, source in enumerate(order)) if name == "hb" and len(order) > 1 else ()
     return Chart(name, title, sentence, picture, unit, due is not None, marks, rows)

@@ -16,6 +16,8 @@ from fhir_profiles.codes import CARE_TEAM, FRONT, HISTORY, MEASUREMENTS, PREGNAN
 DUTCH_TIME: Final = ZoneInfo("Europe/Amsterdam")
 MONTHS: Final = ("januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december")
 DAYS: Final = ("maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "zondag")
+LATE_DAYS: Final = 42
+"""No pregnancy goes on longer than six weeks after the due date: 46 weeks."""
 COUNT: Final = ("geen", "één", "twee", "drie", "vier", "vijf", "zes", "zeven", "acht", "negen", "tien")
 
 SECTION_FOR_HER: Final = {
@@ -150,11 +152,11 @@ def day_for_her(when: date, today: date) -> str:
 
 
 def due_for_her(text: str, today: date) -> str:
-    """An expected date: day and month, with the year only when it is far away."""
+    """An expected date: day and month, with the year when it is long past or far away. Without a year, people read the one that comes."""
     when = day(text)
     if when is None:
         return _imprecise(text)
-    near = abs((when - today).days) < 300
+    near = -LATE_DAYS <= (when - today).days < 300
     return f"{when.day} {MONTHS[when.month - 1]}" if near else full_day(when)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +79,13 @@ def test_nobody_else_reads_the_trail(api: TestClient) -> None:
 
 def test_a_woman_cannot_narrow_her_list_by_people(api: TestClient) -> None:
     assert api.get("/fhir/AuditEvent?agent=marit", headers=bearer("noor")).status_code == 400
+
+
+def test_the_example_in_the_readme_shows_her_the_refusal_it_speaks_of(api: TestClient) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    address = re.findall(r"\$HUB(/fhir/AuditEvent\?[^\"]*)", readme)
+    assert len(address) == 1
+    assert api.get(f"/fhir/CarePlan?patient={SAMIRA}", headers=bearer("joke")).status_code == 403
+    entries = api.get(address[0], headers=bearer("samira")).json()["entry"]
+    assert [entry["resource"]["outcome"] for entry in entries] == ["0", "4"]
+    assert entries[1]["resource"]["outcomeDesc"].startswith("no-relation")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx2
+import orjson
 import pytest
 import pytest_asyncio
 import uvicorn
@@ -16,13 +17,16 @@ import uvicorn
 from connectors.contract import Source
 from connectors.practice.simulator import PracticeSimulator
 from connectors.practice.source import PracticeIntake
+from fhir_profiles.check import problems
 from fhir_profiles.identifiers import pseudonym_of
+from hub import running
 from hub.api.create import create_api
 from hub.database import open_sqlite
 from hub.log.group import GroupCommit
 from hub.log.port import START
 from hub.log.received import to_incoming
 from hub.log.sqlite import SqliteLog
+from hub.running import Http
 from hub.tables import received
 from tests.api.world import CLOCK, NOOR, PSEUDONYMS, World, bearer, build, token
 
@@ -49,7 +53,7 @@ async def live(tmp_path: Path) -> AsyncIterator[Live]:
     group.start(asyncio.get_running_loop())
     intake = PracticeIntake(group, {"praktijk": PRACTICE}.get, lambda bsn: pseudonym_of(bsn, PSEUDONYMS), lambda: CLOCK.isoformat())
     app = create_api(replace(world.parts, intake=intake))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False, http="httptools"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False, http=Http))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -126,8 +130,35 @@ async def test_a_message_announced_as_too_large_is_refused_before_a_byte_of_it_i
 
 async def test_a_message_without_length_is_cut_off_at_the_limit(live: Live) -> None:
     piece = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
-    said = await raw(live.port, head("Transfer-Encoding: chunked"), *[piece] * 21)
+    said = await raw(live.port, head("Transfer-Encoding: chunked"), *[piece] * 17)
     assert said.startswith(b"HTTP/1.1 413") and not live.log.read(START, 10)
+
+
+@pytest.mark.parametrize("line", [b"BREW /fhir/CarePlan HTTP/1.1", b"GET /fhir/CarePlan?patient=" + b"a" * 100_000 + b" HTTP/1.1", b"\x16\x03\x01"],
+                         ids=["unknown method", "100 kB address", "TLS"])
+async def test_what_is_no_request_gets_an_outcome_too(live: Live, line: bytes) -> None:
+    said, _, body = (await raw(live.port, line + b"\r\nHost: hub\r\n\r\n")).partition(b"\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 4") and b"content-type: application/fhir+json" in said
+    found = orjson.loads(body)
+    assert found["resourceType"] == "OperationOutcome" and not problems(found)
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /health HTTP/1.1\r\nHost: h", b"GET /health HTTP/1.1\r\nHost: hub\r\n\r\nGET /hea"],
+                         ids=["nothing", "half a header", "half a second request"])
+async def test_who_does_not_finish_the_head_of_a_request_is_cut_off(live: Live, begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "HEAD_TIMEOUT_S", 0.3)
+    said = await raw(live.port, begin)
+    assert said.count(b"HTTP/1.1 200") == begin.count(b"\r\n\r\n") and b" 400 " not in said
+
+
+async def test_a_request_whose_head_came_in_time_may_take_longer(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "HEAD_TIMEOUT_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    writer.write(head("Content-Length: 1"))
+    await asyncio.sleep(0.6)
+    writer.write(b"{")
+    assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 400")
+    writer.close()
 
 
 async def test_reads_and_refusals_share_one_connection(live: Live) -> None:

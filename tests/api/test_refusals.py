@@ -72,21 +72,44 @@ def outcome(client: TestClient, method: str, path: str, status: int, headers: di
         ("PUT", "/fhir/metadata", 405),
         ("POST", "/fhir/AuditEvent", 405),
         ("POST", f"/fhir/CarePlan/{NOOR}/$sections", 405),
-        ("HEAD", f"/fhir/CarePlan/{NOOR}/$sections", 405),
         ("OPTIONS", "/fhir/Observation", 405),
         ("GET", "/fhir/Observation?" + "a" * 3000, 414),
         ("GET", "/fhir/" + "a" * 3000, 414),
     ],
 )
 def test_what_is_not_there_has_an_answer(client: TestClient, method: str, path: str, status: int) -> None:
-    if method == "HEAD":
-        assert client.head(path, headers=bearer("noor")).status_code == status
-        return
     outcome(client, method, path, status, bearer("noor"))
 
 
-def test_a_wrong_method_names_the_right_one(client: TestClient) -> None:
-    assert client.post("/fhir/CarePlan", headers=bearer("noor")).headers["allow"] == "GET"
+@pytest.mark.parametrize(("method", "path", "allow"), [
+    ("POST", "/fhir/CarePlan", "GET, HEAD"),
+    ("DELETE", f"/fhir/Patient/{NOOR}", "GET, HEAD"),
+    ("PUT", f"/fhir/CarePlan/{NOOR}/$sections", "GET, HEAD"),
+    ("DELETE", "/fhir/Patient/_search", "POST"),
+    ("PUT", "/fhir/Observation/_search", "POST"),
+    ("GET", "/fhir-stu3", "POST"),
+    ("HEAD", "/fhir-stu3", "POST"),
+    ("POST", "/fhir-stu3/metadata", "GET, HEAD"),
+    ("POST", "/metrics", "GET, HEAD"),
+])
+def test_a_wrong_method_names_the_right_ones(client: TestClient, method: str, path: str, allow: str) -> None:
+    reply = client.request(method, path, headers=bearer("noor"))
+    assert (reply.status_code, reply.headers["allow"]) == (405, allow)
+
+
+@pytest.mark.parametrize("path", ["/fhir/metadata", "/fhir-stu3/metadata", "/fhir/CarePlan", f"/fhir/CarePlan/{NOOR}", f"/fhir/CarePlan/{NOOR}/$sections",
+                                  f"/fhir/CarePlan/{LOTTE}", "/fhir/Observation?_count=1", "/fhir/AuditEvent?_count=1", "/fhir/nothing", "/health"])
+def test_head_is_answered_and_recorded_as_get_is_without_the_body(client: TestClient, world: World, path: str) -> None:
+    def asked(method: str) -> tuple[Any, int]:
+        before = world.trail.of_subject(NOOR, 1)[0].subject_seq if world.trail.of_subject(NOOR, 1) else 0
+        reply = client.request(method, path, headers=bearer("noor"))
+        return reply, (world.trail.of_subject(NOOR, 1)[0].subject_seq if world.trail.of_subject(NOOR, 1) else 0) - before
+
+    (full, recorded), (bare, recorded_too) = asked("GET"), asked("HEAD")
+    assert (bare.status_code, bare.headers["content-type"], recorded_too) == (full.status_code, full.headers["content-type"], recorded)
+    assert full.content and not bare.content and bare.headers["x-request-id"]
+    if path == f"/fhir/CarePlan/{NOOR}":
+        assert recorded == 1
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 import pytest
 from fhir.resources.STU3.capabilitystatement import CapabilityStatement
 from starlette.testclient import TestClient
@@ -16,11 +18,13 @@ from connectors.contract import Source
 from connectors.practice.source import PracticeIntake
 from fhir_profiles.errors import Unavailable
 from fhir_profiles.identifiers import pseudonym_of
+from fhir_profiles.strict_json import MAX_BYTES
 from hub.api.answers import STU3_JSON
 from hub.api.edge import Edge
 from hub.api.stu3 import Stu3
 from hub.database import open_sqlite
 from hub.log.group import GroupCommit
+from hub.log.port import START
 from hub.log.sqlite import SqliteLog
 from hub.tables import received
 from tests.api.world import CLOCK, PSEUDONYMS, World, bearer, build, token
@@ -88,6 +92,14 @@ def test_a_message_that_says_it_is_too_large_is_refused_unread(world: World) -> 
     answer = post(world, b"x" * 101, limit=100)
     assert answer.status_code == 413 and answer.headers["connection"] == "close" and not world.letterbox.posted
     assert post(world, b"x" * 100, limit=100).status_code == 200
+
+
+def test_the_limit_is_one_for_json_and_xml_and_said_where_it_stands(world: World) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    answer = post(world, b"x" * (MAX_BYTES + 1))
+    assert answer.status_code == 413 and "16 MiB (16777216 bytes)" in answer.json()["issue"][0]["diagnostics"] and not world.letterbox.posted
+    assert "16 MiB" in TestClient(Edge(Stu3(world.parts), STU3_JSON)).get("/fhir-stu3/metadata").text
+    assert MAX_BYTES == 16 * 2**20 and "JSON or XML, 16 MiB at most" in readme and "20 MB" not in readme
 
 
 def scope_of(**headers: str) -> dict[str, Any]:
@@ -162,6 +174,25 @@ def test_the_headers_of_the_intakes_own_answer_are_passed_on(world: World, tmp_p
     intake = PracticeIntake(full, {"praktijk": sender}.get, lambda bsn: pseudonym_of(bsn, PSEUDONYMS), lambda: CLOCK.isoformat())
     answer = post(replace(world, parts=replace(world.parts, intake=intake)))
     assert (answer.status_code, answer.headers["retry-after"], answer.json()["issue"][0]["code"]) == (503, "5", "transient")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "GET"])
+def test_an_entry_that_asks_for_something_else_than_to_write_is_not_supported(world: World, tmp_path: Path, method: str) -> None:
+    log = SqliteLog(open_sqlite(tmp_path / "received.db", ("received",)), received)
+    sender = Source("practice", "00700001", "De Lepelaar", "G3", client_id="praktijk")
+    group = GroupCommit(log, world.hub.keyring)
+    intake = PracticeIntake(group, {"praktijk": sender}.get, lambda bsn: pseudonym_of(bsn, PSEUDONYMS), lambda: CLOCK.isoformat())
+    entry = {"request": {"method": method, "url": "Patient/1"}, "resource": {"resourceType": "Patient"}}
+    body = orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+    async def sent() -> Any:
+        group.start(asyncio.get_running_loop())
+        return await intake.post("application/fhir+json", body, "praktijk", "", "")
+
+    answer = asyncio.run(sent())
+    group.stop()
+    assert (answer.status, orjson.loads(answer.body)["issue"][0]["code"]) == (422, "not-supported")
+    assert len(log.read(START, 10)) == 1
 
 
 def test_other_routes_and_methods_have_an_answer(world: World) -> None:

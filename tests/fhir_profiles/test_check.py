@@ -190,3 +190,7 @@ def test_no_message_repeats_what_was_sent(clean: Json, data: st.DataObject) -> N
     assert "Verhoeven" not in told and "99999" not in told
 
 
+def test_a_name_that_begins_with_a_hash_refers_to_nothing() -> None:
+    organisation = {**OBSERVATION, "performer": [{"display": "#0"}], "note": [{"text": "#1"}]}
+    assert is_valid(organisation) and not problems(organisation)
+    assert [found.path for found in problems({**OBSERVATION, "subject": {"reference": "#p9", "display": "#0"}})] == ["Observation.contained"]

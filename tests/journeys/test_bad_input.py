@@ -284,7 +284,7 @@ FHIR: list[tuple[str, str, bytes, int, str]] = [
     ("a searchset", JSON_TYPE, changed("type", "searchset"), 400, "held"),
     ("an empty transaction", JSON_TYPE, b'{"resourceType":"Bundle","type":"transaction"}', 400, "held"),
     ("an entry without request", JSON_TYPE, changed(f"entry.{HB_AT}.request", None), 400, "held"),
-    ("a DELETE", JSON_TYPE, changed(f"entry.{HB_AT}.request.method", "DELETE"), 415, "held"),
+    ("a DELETE", JSON_TYPE, changed(f"entry.{HB_AT}.request.method", "DELETE"), 422, "held"),
     ("BSN that fails the eleven-test", JSON_TYPE, GOOD.replace(b"999990019", b"999990018"), 400, "held"),
     ("wrong content type", "text/plain", GOOD, 415, "-"),
     ("no content type", "", GOOD, 415, "-"),
@@ -331,6 +331,14 @@ def test_a_message_of_21_mb_is_refused_before_it_is_read_to_its_end(hub: Running
     with contextlib.suppress(httpx2.HTTPError):
         answer = post(hub, b" " * (21 * 1024 * 1024), JSON_TYPE)
         assert answer.status_code == 413
+    assert hub.balance() == before
+
+
+def test_a_message_of_16_mib_of_json_that_is_just_too_large_names_the_limit_and_is_not_kept(hub: Running) -> None:
+    before = hub.balance()
+    with contextlib.suppress(httpx2.HTTPError):
+        answer = post(hub, b'{"resourceType":"Bundle","type":"transaction","x":"' + b"a" * (16 * 1024 * 1024) + b'"}', JSON_TYPE)
+        assert answer.status_code == 413 and "16 MiB" in answer.text
     assert hub.balance() == before
 
 

@@ -44,7 +44,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
             def told() -> bool:
                 noor = clients_on(anna.get("/zorg").text).get("Noor Verhoeven")
                 page = words(anna.get(f"/zorg/plan/{noor}").text) if noor else ""
-                return "gecorrigeerd" in page and "2 bronnen oneens" in page and "Oostzoom" in page
+                return "gecorrigeerd" in page and "2 verschillende waarden" in page and "Oostzoom" in page
 
             eventually(told, "the simulators told their story", timeout_s=80, pause_s=1.0)
         yield hub

@@ -147,7 +147,7 @@ def she_sees_one_plan_out_of_three_sources(hub: RunningHub, noor: str) -> None:
         assert "118/76 mmHg Rijnoever" in page
         assert "116/74 mmHg Oostzoom" in page
         # Two sources, two blood groups: both stand there, and neither is called the right one.
-        assert "Bloedgroep niet zeker 2 bronnen oneens" in page
+        assert "Bloedgroep niet zeker 2 verschillende waarden" in page
         assert re.search(r"O Rijnoever · \d\d-\d\d 09:30 A De Lepelaar", page)
         assert "Allergie Penicilline Rijnoever" in page
 
@@ -155,7 +155,7 @@ def she_sees_one_plan_out_of_three_sources(hub: RunningHub, noor: str) -> None:
 def what_two_sources_disagree_on_stands_side_by_side(hub: RunningHub, samira: str) -> None:
     with browser(hub, "marit") as marit:
         page = words(marit.get(f"/zorg/plan/{samira}").text)
-    assert "À terme datum 2 bronnen oneens" in page
+    assert "À terme datum 2 verschillende waarden" in page
     midwife, hospital = dutch(midwife_expects(practice.SAMIRA)), dutch(oostzoom_expects())
     assert midwife != hospital
     assert re.search(rf"{hospital} Oostzoom · .{{5,30}} {midwife} De Lepelaar · ", page)

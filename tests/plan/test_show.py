@@ -64,6 +64,32 @@ def test_a_gap_with_a_reason_says_so() -> None:
     assert line(plan_of(event("haemoglobin", absent)), "haemoglobin").shown.text == "onbekend (niet bepaald)"  # type: ignore[union-attr]  # shown
 
 
+@pytest.mark.parametrize(("status", "shown"), [
+    ("final", "final"), ("preliminary", "preliminary"), ("registered", "preliminary"), ("amended", "corrected"), ("corrected", "corrected"),
+    ("unknown", "unknown"),
+])
+def test_a_value_has_the_status_that_its_source_gave(status: str, shown: str) -> None:
+    found = line(plan_of(observed("haemoglobin", 6.6, "mmol/L", status=status)), "haemoglobin").shown
+    assert found is not None and found.status == shown
+
+
+def test_a_final_result_after_a_preliminary_one_corrects_nothing_and_keeps_it() -> None:
+    first = observed("haemoglobin", 6.4, "mmol/L", status="preliminary")
+    found = line(plan_of(first, observed("haemoglobin", 6.6, "mmol/L", version="2026-05-02T00:00:00Z")), "haemoglobin").shown
+    assert found is not None
+    assert (found.status, [(v.number, v.status) for v in found.earlier]) == ("final", [(6.4, "preliminary")])
+
+
+def test_a_result_that_could_not_be_had_takes_no_place_of_one_that_there_is() -> None:
+    reason = {"coding": [{"code": "not-performed"}]}
+    none = event("haemoglobin", {"resourceType": "Observation", "status": "cancelled", "dataAbsentReason": reason}, effective="2026-05-20")
+    alone = line(plan_of(none), "haemoglobin").shown
+    assert alone is not None and (alone.status, alone.text) == ("cancelled", "onbekend (not-performed)")
+    beside = line(plan_of(none, observed("haemoglobin", 6.6, "mmol/L")), "haemoglobin")
+    assert beside.shown is not None and beside.shown.number == 6.6
+    assert [v.status for v in beside.history] == ["cancelled", "final"]
+
+
 def test_the_newest_measurement_by_clinical_time_is_shown_with_all_before_it() -> None:
     found = line(plan_of(
         observed("haemoglobin", 7.0, "mmol/L", effective="2026-05-20T09:00:00+02:00"),

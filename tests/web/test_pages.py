@@ -12,6 +12,7 @@ from hub.plan.plan import SectionView, Woman
 from hub.web.ports import Load, TrailLine
 from hub.web.words import iso_of
 from tests.web.conftest import Hub, subject_of
+from tests.web.sample import HIX, PRACTICE
 
 NOOR = subject_of("noor")
 
@@ -30,6 +31,44 @@ def test_her_plan_says_how_far_she_is_and_what_is_known(hub: Hub) -> None:
     assert "penicilline praktijk De Lepelaar · 2019" in text
 
 
+def with_due_dates(hub: Hub, *days: str, shown: str) -> None:
+    """Noor's plan with these due dates from its two sources in turn; one alone is no conflict."""
+    known = hub.site.plans[NOOR]
+    section = known.sections["pregnancy"]
+    at = next(place for place, line in enumerate(section.lines) if line.concept == "due-date")
+    value = section.lines[at].shown
+    assert value is not None
+    said = tuple(replace(value, source=(PRACTICE, HIX)[n % 2], iso=day, text=day, identity=f"due-{n}", event=f"due-{n}") for n, day in enumerate(days))
+    line = replace(section.lines[at], voices=said if len(said) > 1 else (), shown=next(value for value in said if value.iso == shown))
+    lines = (*section.lines[:at], line, *section.lines[at + 1:])
+    hub.site.plans[NOOR] = replace(known, sections={**known.sections, "pregnancy": replace(section, lines=lines)})
+
+
+def test_a_due_date_that_is_long_past_has_its_year_and_is_said_to_be_past(hub: Hub) -> None:
+    with_due_dates(hub, "2027-01-27", "2026-03-07", shown="2026-03-07")
+    text = main_of(hub.client("noor").get("/mijn/plan").text)
+    assert "27 januari praktijk De Lepelaar" in text and "7 maart 2026 Ziekenhuis Rijnoever" in text
+    assert "Wij rekenen nu met 7 maart 2026. Deze datum is voorbij. Marit Jansen zoekt dit uit." in text
+    assert text.count("Deze datum is voorbij.") == 2
+    with_due_dates(hub, "2026-03-07", shown="2026-03-07")
+    assert main_of(hub.client("noor").get("/mijn/plan").text).count("Deze datum is voorbij.") == 1
+
+
+def test_a_due_date_of_some_weeks_ago_or_of_a_pregnancy_that_ended_is_not_called_past(hub: Hub) -> None:
+    with_due_dates(hub, "2026-10-13", shown="2026-10-13")
+    assert "Deze datum is voorbij." not in hub.client("noor").get("/mijn/plan").text
+    with_due_dates(hub, "2026-03-07", shown="2026-03-07")
+    hub.site.plans[NOOR] = replace(hub.site.plans[NOOR], phase="ended")
+    assert "Deze datum is voorbij." not in hub.client("noor").get("/mijn/plan").text
+
+
+def test_what_is_counted_on_a_disagreement_is_values_and_not_sources(hub: Hub) -> None:
+    with_due_dates(hub, "2027-01-21", "2027-01-24", "2027-01-21", shown="2027-01-21")
+    page = main_of(hub.client("marit").get(f"/zorg/plan/{NOOR}").text)
+    assert "À terme datum 2 verschillende waarden" in page and "2 datums" in page and "bronnen oneens" not in page
+    assert "Er zijn twee datums voor de bevalling" in main_of(hub.client("noor").get("/mijn/plan").text)
+
+
 def test_a_woman_whose_name_and_birth_date_no_source_told_is_shown_as_such_on_every_page(hub: Hub) -> None:
     known = hub.site.plans[NOOR]
     results = {"measurements": known.sections["measurements"]}
@@ -44,7 +83,7 @@ def test_a_woman_whose_name_and_birth_date_no_source_told_is_shown_as_such_on_ev
 
 def test_her_blood_group_is_never_chosen_for_her(hub: Hub) -> None:
     text = main_of(hub.client("noor").get("/mijn/plan").text)
-    assert "Uw bloedgroep wordt gecontroleerd" in text
+    assert "Uw bloedgroep wordt gecontroleerd" in text and "Er zijn twee verschillende antwoorden. Marit Jansen zoekt dit uit." in text
     assert "Ziekenhuis Oostzoom · 11 februari 2024" not in text
 
 
@@ -105,7 +144,7 @@ def test_the_overview_shows_a_value_with_its_source_and_time(hub: Hub) -> None:
 
 def test_the_overview_puts_what_sources_disagree_on_side_by_side(hub: Hub) -> None:
     text = main_of(hub.client("marit").get(f"/zorg/plan/{NOOR}").text)
-    assert "Bloedgroep niet zeker 2 bronnen oneens Opnieuw bepalen. Kruisproef altijd zelf. 0 Oostzoom · 11-02-2024 A Rijnoever" in text
+    assert "Bloedgroep niet zeker 2 verschillende waarden Opnieuw bepalen. Kruisproef altijd zelf. 0 Oostzoom · 11-02-2024 A Rijnoever" in text
     assert "Plan rekent met 21-01-2027. De definitieve à terme datum" in text
 
 
@@ -300,3 +339,18 @@ def test_every_title_says_where_one_is_and_never_who(hub: Hub) -> None:
 def test_a_date_is_turned_round_only_when_it_is_one() -> None:
     assert iso_of("21-01-2027") == "2027-01-21"
     assert iso_of("Rh D positief") == "Rh D positief"
+
+
+def test_a_preliminary_result_is_called_so_on_every_page_that_shows_it(hub: Hub) -> None:
+    known = hub.site.plans[NOOR]
+    section = known.sections["measurements"]
+    at = next(place for place, line in enumerate(section.lines) if line.concept == "haemoglobin")
+    shown = section.lines[at].shown
+    assert shown is not None
+    early = replace(shown, status="preliminary", earlier=())
+    lines = (*section.lines[:at], replace(section.lines[at], shown=early, history=(early,)), *section.lines[at + 1:])
+    hub.site.plans[NOOR] = replace(known, sections={**known.sections, "measurements": replace(section, lines=lines)})
+    assert re.search(r"6,6 mmol/L\s+voorlopig", main_of(hub.client("noor").get("/mijn/plan").text).replace("\u00a0", " "))
+    overview = main_of(hub.client("marit").get(f"/zorg/plan/{NOOR}").text).replace("\u00a0", " ")
+    assert re.search(r"6,6 mmol/L\s+voorlopig", overview) and "6,6 mmol/L (voorlopig)" in overview
+    assert re.search(r"6,6 mmol/L .*? voorlopig", main_of(hub.client("marit").get(f"/zorg/plan/{NOOR}/tijdlijn").text).replace("\u00a0", " "))

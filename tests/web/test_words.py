@@ -31,6 +31,14 @@ def test_a_time_keeps_the_precision_it_came_with(iso: str, hers: str, short: str
     assert words.short(iso, TODAY) == short
 
 
+@pytest.mark.parametrize(("iso", "hers"), [
+    ("2026-11-24", "24 november"), ("2027-01-27", "27 januari"), ("2026-10-13", "13 oktober"), ("2026-10-12", "12 oktober 2026"),
+    ("2026-03-07", "7 maart 2026"), ("2025-11-24", "24 november 2025"), ("2027-11-25", "25 november 2027"), ("2027-12", "december 2027"),
+])
+def test_an_expected_date_says_its_year_unless_it_is_the_one_that_comes(iso: str, hers: str) -> None:
+    assert words.due_for_her(iso, TODAY) == hers
+
+
 @given(st.text(max_size=40))
 def test_no_text_from_a_source_breaks_a_date(text: str) -> None:
     for say in (words.for_her, words.short, words.short_day, words.weekday_for_her, words.due_for_her):
