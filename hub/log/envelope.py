@@ -104,14 +104,13 @@ def pack(events: Iterable[Envelope], seal: Seal) -> list[Record]:
 def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
     first = events[0]
     record_id = digest("record", *(event.id for event in events))
-    attributes = {
-        "id": record_id,
+    attributes = {  # the id stands beside them in the record
         "source": first.source,
         "subject": first.subject,
         "episode": first.episode,
         "time": first.recorded,
         "events": str(len(events)),
-        "key": name,
+        "class": name.rpartition("/")[2],  # the rest of the name of the key is said by subject and episode
         "schema": str(SCHEMA),
         "origin": first.origin.place,
         "mapping": first.origin.mapping,
@@ -132,7 +131,7 @@ def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
 def unpack(record: Record, seal: Seal) -> list[Envelope]:
     """The events of a record, of whatever schema it was written in. Raises `Erased` when its key was destroyed."""
     a = record.attributes
-    plain = ZSTD.expand.decompress(seal.open(a["key"], record.body, record.id.encode()), max_output_size=_LIMIT)
+    plain = ZSTD.expand.decompress(seal.open(key_name(a["subject"], a.get("episode", ""), a["class"]), record.body, record.id.encode()), max_output_size=_LIMIT)
     rows = upcast(int(a["schema"]), orjson.loads(plain))
     source, subject, episode, time, mapping = a["source"], a["subject"], a.get("episode", ""), a["time"], a.get("mapping", "")
     place, heard, trace = a.get("origin", ""), a.get("heard", ""), a.get("traceparent", "")
