@@ -59,9 +59,7 @@ def is_valid(resource: object) -> bool:
     if not _known_type(resource):
         return False
     assert isinstance(resource, dict)
-    if resource["resourceType"] not in _NEST and (text := _text(resource)) is not None and _is_plain(text):
-        return _passes(resource, False)
-    return _walks(resource)
+    return _fits(resource, _text(resource))
 
 
 def written(resource: object) -> bytes | None:
@@ -70,12 +68,13 @@ def written(resource: object) -> bytes | None:
         return None
     assert isinstance(resource, dict)
     text = _text(resource)
-    plain = text is not None and resource["resourceType"] not in _NEST and _is_plain(text)
-    return text if (_passes(resource, False) if plain else _walks(resource)) else None
+    return text if _fits(resource, text) else None
 
 
-def _walks(resource: dict[str, Any]) -> bool:
-    """`is_valid` for what only a walk can tell."""
+def _fits(resource: dict[str, Any], text: bytes | None) -> bool:
+    """Whether a resource of a known type is valid; its text tells, where it is plain, that no walk is needed."""
+    if text is not None and resource["resourceType"] not in _NEST and _is_plain(text):
+        return _passes(resource, False)
     walk = walked(resource)
     if walk.problems() or not _passes(resource, walk.local_references):
         return False

@@ -3,7 +3,8 @@
 BirthCareError
 ├── Refused           sending it again will not help
 │   ├── Invalid       400  invalid       does not fit the standard or the profile
-│   ├── Unsupported   415  not-supported a media type, version or event that we do not take; 422 for an interaction in a Bundle (code method)
+│   ├── Unsupported   415  not-supported a media type, version or event that we do not take
+│   │   └── NotOffered 422              an interaction in a Bundle that we do not take: the media type is right
 │   ├── TooLarge      413  too-long      larger than the published limit
 │   ├── Unknown       401  login         no valid token, or a sender that is not registered
 │   ├── Forbidden     403  forbidden     role, treatment relation or consent says no
@@ -24,7 +25,7 @@ class BirthCareError(Exception):
     """The root of all answers that are not a success."""
 
     issue: ClassVar[str] = "exception"
-    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
 
     def __init__(self, public: str, *, path: str = "", code: str = "") -> None:
         super().__init__(public)
@@ -50,10 +51,11 @@ class Unsupported(Refused):
 
     issue, status = "not-supported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
-    def __init__(self, public: str, *, path: str = "", code: str = "") -> None:
-        super().__init__(public, path=path, code=code)
-        if code == "method":
-            self.status = HTTPStatus.UNPROCESSABLE_ENTITY  # The media type is right: it is what an entry asks for that is not taken.
+
+class NotOffered(Unsupported):
+    """An interaction that an entry of a Bundle asks for and we do not take; the media type is right."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class TooLarge(Refused):

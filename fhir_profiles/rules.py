@@ -30,8 +30,9 @@ def faults(resource: Json) -> Iterator[Fault]:
 def local_faults(resource: Json) -> Iterator[Fault]:
     """References to a contained resource that is not there (ref-1). Only looked at when some reference begins with `#`."""
     ids = [_get(inner, "id") for inner in _items(resource, "contained")]  # No set: an id may be anything here.
-    for text in _named_in_references(resource):
-        if text != "#" and text[1:] not in ids:
+    # Of references alone: a name, a title or a result may begin with `#` and refer to nothing.
+    for key, text in _local_texts(resource):
+        if key == "reference" and text != "#" and text[1:] not in ids:
             yield "contained", "the contained resource that a reference names (ref-1)"
             return
 
@@ -112,12 +113,12 @@ def _document(bundle: Json) -> Iterator[Fault]:
 
 
 def _contained(resource: Json) -> Iterator[Fault]:
-    named = set(_local_references(resource))
+    named = _local_references(resource)
     for i, inner in enumerate(_items(resource, "contained")):
         path = f"contained[{i}]"
         if "contained" in inner:
             yield f"{path}.contained", "no contained resource within a contained one (dom-2)"
-        if f"#{_get(inner, 'id')}" not in named and "#" not in set(_local_references(inner)):
+        if f"#{_get(inner, 'id')}" not in named and "#" not in _local_references(inner):
             yield path, "a reference to each contained resource (dom-3)"
         meta = _get(inner, "meta")
         for key in ("versionId", "lastUpdated"):
@@ -153,28 +154,19 @@ def _has_code(concept: object, code: str) -> bool:
     return any(found == code for _, found in _codings(concept))
 
 
-def _named_in_references(resource: Json) -> Iterator[str]:
-    """The same of `Reference.reference` alone: a name, a title or a result may begin with `#` and refer to nothing."""
-    waiting: list[object] = [value for key, value in resource.items() if key not in ("entry", "text")]
-    while waiting:
-        value = waiting.pop()
-        if type(value) is dict:
-            found = value.get("reference")
-            if type(found) is str and found[:1] == "#":
-                yield found
-            waiting += value.values()
-        elif type(value) is list:
-            waiting += value
+def _local_references(resource: Json) -> set[str]:
+    """Whatever may refer to something contained: a reference, a uri or a canonical."""
+    return {text for _, text in _local_texts(resource)}
 
 
-def _local_references(resource: Json) -> Iterator[str]:
-    """Every text that begins with `#` in this resource and what it contains: a reference, uri or canonical to something contained."""
-    waiting: list[object] = [value for key, value in resource.items() if key not in ("entry", "text")]
+def _local_texts(resource: Json) -> Iterator[tuple[str, str]]:
+    """Every text that begins with `#` in this resource and what it contains, with its key where it stands in an object within it."""
+    waiting: list[tuple[str, object]] = [("", value) for key, value in resource.items() if key not in ("entry", "text")]
     while waiting:
-        value = waiting.pop()
+        key, value = waiting.pop()
         if type(value) is dict:
-            waiting += value.values()
+            waiting += value.items()
         elif type(value) is list:
-            waiting += value
+            waiting += [("", item) for item in value]
         elif type(value) is str and value[:1] == "#":
-            yield value
+            yield key, value

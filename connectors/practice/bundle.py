@@ -11,7 +11,7 @@ from typing import Any, Final
 from connectors.formats import fhir_stu3
 from connectors.formats.fhir_bundle import Entry, Index, entries_of, read_tree
 from connectors.practice.people import Cast, cast_of
-from fhir_profiles.errors import Invalid, Unsupported
+from fhir_profiles.errors import Invalid, NotOffered
 
 _METHODS: Final = frozenset(("PUT", "POST"))
 
@@ -47,7 +47,7 @@ def parcel_of(body: bytes, media_type: str) -> Parcel:
 def _check(entry: Entry, seen: set[str]) -> None:
     at = entry.at.removesuffix(".resource")
     if entry.method in ("DELETE", "GET", "PATCH", "HEAD"):
-        raise Unsupported("an entry asks for something else than to write", path=f"{at}.request.method", code="method")
+        raise NotOffered("an entry asks for something else than to write", path=f"{at}.request.method", code="method")
     if entry.method not in _METHODS or not entry.url:
         raise Invalid("an entry does not say how it is to be written", path=f"{at}.request", code="bundle-shape")
     if entry.url.split("?")[0].split("/")[0] != entry.kind:
