@@ -14,8 +14,9 @@ from typing import Any, Final
 from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
 from connectors.epic.codes import CONCEPT_OF_TYPE, MULTIPLE_PREGNANCY, PREGNANCY_CODES, WITHDRAWN
 from connectors.formats import fhir_r4, fhir_stu3
+from connectors.formats.days import utc
 from connectors.formats.fhir_bundle import Entry, Index, entries_of, one_system, read_tree
-from connectors.formats.fhir_tree import Account, Draft, Ref, dicts, mark_unknown, start_of, text, utc
+from connectors.formats.fhir_tree import Account, Draft, Ref, dicts, mark_unknown, start_of, text
 from connectors.formats.fhir_values import concept_of, refuse_swapped, settle
 from fhir_profiles import codes
 from fhir_profiles.errors import Invalid, Unsupported

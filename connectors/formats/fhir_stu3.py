@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.formats.fhir_tree import FOCUS_URLS, Draft, Ref, check_born, day_after, dicts, not_after, start_of, text
+from connectors.formats.days import check_born, day_after, not_after
+from connectors.formats.fhir_tree import FOCUS_URLS, Draft, Ref, dicts, start_of, text
 from fhir_profiles.errors import Invalid, Unsupported
 
 CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/condition-clinical"

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from connectors.formats.fhir_tree import ABSENT_URL, NULL_FLAVOR_URL, Draft, day_after, dicts, not_after, text
+from connectors.formats.days import DUE_DAYS, day_after, not_after
+from connectors.formats.fhir_tree import ABSENT_URL, NULL_FLAVOR_URL, Draft, dicts, text
 from fhir_profiles import codes
 from fhir_profiles.codes import LOINC, SNOMED, Coding, Concept
 from fhir_profiles.errors import Invalid
@@ -47,7 +48,7 @@ _POLARITY: Final = {
 }
 _GROUPS: Final = {c.code: c.display for c in codes.BLOOD_GROUPS.values()}
 
-_FUTURE_DAYS: Final = {"due-date": 310, "due-date-definitive": 310}
+_FUTURE_DAYS: Final = {"due-date": DUE_DAYS, "due-date-definitive": DUE_DAYS}
 
 
 def concept_of(codings: list[dict[str, Any]], extra: Mapping[tuple[str, str], str], at: str) -> Concept:

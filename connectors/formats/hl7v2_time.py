@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from connectors.formats.days import EARLIEST
 from fhir_profiles.errors import Invalid
 
 _LOCAL: Final = ZoneInfo("Europe/Amsterdam")
 _STAMP: Final = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
-_FIRST_YEAR: Final = 1880
 _LAST_YEAR: Final = 2199
 
 
@@ -52,7 +52,7 @@ def _impossible() -> Invalid:
 def _read(year: str, month: str | None, day: str | None, hour: str | None, minute: str | None, second: str | None, fraction: str,
           offset: str | None) -> Moment:
     first = date(int(year), int(month or 1), int(day or 1))
-    if not _FIRST_YEAR <= first.year <= _LAST_YEAR:
+    if not EARLIEST <= first.year <= _LAST_YEAR:
         raise ValueError("no year for a person alive")
     text = year + (f"-{month}" if month else "") + (f"-{day}" if day else "")
     zone = _zone(offset) if offset else _LOCAL

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from connectors.contract import Fact, Left, Person
-from connectors.formats.fhir_tree import check_born
+from connectors.formats.days import check_born
 from connectors.hix.codes import BSN_AUTHORITIES, BSN_TYPES, GENDERS, OWN_NUMBERS, RELATIONS
 from connectors.hix.leftovers import Segment, is_ignored
 from connectors.hix.reading import WOMAN, Reading, concept_text, past_in, system_uri

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
-from connectors.formats.fhir_tree import day_after, not_after
+from connectors.formats.days import day_after, not_after
 from connectors.formats.hl7v2 import Message, Words
 from connectors.formats.hl7v2_time import Moment, moment
 from connectors.hix.codes import SYSTEMS

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from connectors.formats.fhir_tree import day_after, not_after
+from connectors.formats.days import DUE_DAYS, day_after, not_after
 from connectors.formats.hl7v2 import Words
 from connectors.formats.hl7v2_time import Moment
 from connectors.hix.codes import ABSENT_BECAUSE, LOCAL_RESULTS, LOCAL_SYSTEMS, NO_CONCEPT_YET, STATUSES
@@ -27,8 +27,6 @@ from fhir_profiles.errors import Invalid, Refused
 _PANEL: Final = codes.BY_NAME["blood-pressure"]
 _OF_BOTH: Final = frozenset({"code", "status", "effectiveDateTime"})
 _DUE: Final = frozenset({"due-date", "due-date-definitive"})
-_DUE_DAYS: Final = 310
-"""A due date lies at most this far ahead."""
 _RANK: Final = ("final", "registered", "preliminary", "cancelled", "amended", "corrected")
 
 
@@ -214,7 +212,7 @@ def _value(reading: Reading, concept: Concept, obx: Segment, given: str, paths: 
     if value is None:
         paths["dataAbsentReason"] = obx.paths[5]
     elif value[0] == "valueDateTime":
-        not_after(value[1], day_after(reading.latest, _DUE_DAYS if concept.name in _DUE else 0), obx.path(5))
+        not_after(value[1], day_after(reading.latest, DUE_DAYS if concept.name in _DUE else 0), obx.path(5))
         paths["valueDateTime"] = obx.paths[5]
     elif value[0] == "valueQuantity":
         paths["valueQuantity.value"] = obx.paths[5]

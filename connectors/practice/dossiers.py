@@ -14,8 +14,9 @@ from datetime import date
 from typing import Any, Final
 
 from connectors.contract import Dossier
+from connectors.formats.days import utc
 from connectors.formats.fhir_bundle import Entry, Index
-from connectors.formats.fhir_tree import Draft, dicts, start_of, text, utc
+from connectors.formats.fhir_tree import Draft, dicts, start_of, text
 from connectors.practice.codes import TECHNICAL_SYSTEMS
 from connectors.practice.people import is_maternal, is_pregnancy
 

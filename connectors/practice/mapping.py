@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from connectors.contract import Dossier, Fact, Facts, Left, Mapped, Person
 from connectors.formats import fhir_stu3
+from connectors.formats.days import utc
 from connectors.formats.fhir_bundle import Entry
-from connectors.formats.fhir_tree import Account, Draft, Ref, dicts, mark_unknown, start_of, text, utc
+from connectors.formats.fhir_tree import Account, Draft, Ref, dicts, mark_unknown, start_of, text
 from connectors.formats.fhir_values import concept_of, refuse_swapped, settle
 from connectors.practice.bundle import Parcel, parcel_of
 from connectors.practice.careteam import care_team, name_of
