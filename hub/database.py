@@ -75,7 +75,7 @@ class Database:
         connection = self._connection()
         driver: Any = self._mine.driver
         try:
-            rows: list[tuple[Any, ...]] = driver.execute(sql if self.is_sqlite else _for_postgres(sql), values).fetchall()
+            rows: list[tuple[Any, ...]] = driver.execute(spelt(sql, self.engine.dialect.name), values).fetchall()
         except BaseException:
             self._let_go(connection)
             raise
@@ -145,8 +145,9 @@ class Database:
 
 
 @functools.lru_cache(maxsize=256)
-def _for_postgres(sql: str) -> str:
-    return sql.replace("?", "%s")
+def spelt(sql: str, dialect: str) -> str:
+    """A query of ours with `?` places, as the driver of the dialect wants it."""
+    return sql if dialect == "sqlite" else sql.replace("?", "%s")
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Table
 
 Rows = Sequence[Mapping[str, Any]]
+Key = TypeVar("Key", bound=Any)
 
 _SIZES: Final = (4, 16, 64, 256, 900)
-"""How many keys one look-up asks for: few sizes, so that few texts are kept; SQLite takes a limited number of values in one statement."""
+"""How many keys one look-up asks for."""
 
 
 def insert_new(tx: Connection, table: Table, rows: Rows) -> None:
@@ -37,12 +38,19 @@ def look_up(tx: Connection, table: Table, columns: tuple[str, ...], keys: Iterab
 
     With `hold` they are ours until the transaction ends (on SQLite a writer has them all in any case).
     """
+    for part in in_parts(keys, _SIZES):
+        yield from tx.exec_driver_sql(_select(table, columns, len(part), tx.dialect.name, hold), tuple(part)).fetchall()
+
+
+def in_parts(keys: Iterable[Key], sizes: Sequence[int]) -> Iterator[list[Key]]:
+    """The keys, each once and sorted, in lists of few sizes (ascending), so that few texts are kept; the last key fills what is left over.
+
+    The largest size keeps below what SQLite takes in one statement.
+    """
     wanted = sorted(set(keys))
-    for start in range(0, len(wanted), _SIZES[-1]):
-        part = wanted[start:start + _SIZES[-1]]
-        size = next(size for size in _SIZES if size >= len(part))
-        # The last key fills the places that are left over.
-        yield from tx.exec_driver_sql(_select(table, columns, size, tx.dialect.name, hold), (*part, *part[-1:] * (size - len(part)))).fetchall()
+    for start in range(0, len(wanted), sizes[-1]):
+        part = wanted[start:start + sizes[-1]]
+        yield part + part[-1:] * (next(size for size in sizes if size >= len(part)) - len(part))
 
 
 def _insert(tx: Connection, table: Table, rows: Rows, change: str) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from fhir_profiles.errors import Unavailable
+from hub.database import spelt
 from hub.log.port import Cursor
 from hub.tables import position
 
@@ -42,4 +43,4 @@ def advance(tx: Connection, reader: str, before: Cursor, after: Cursor) -> None:
 
 def _move(tx: Connection, reader: str, partition: int, old: int | None, new: int) -> bool:
     sql, values = (_BEGIN, (reader, partition, new)) if old is None else (_MOVE, (new, reader, partition, old))
-    return tx.exec_driver_sql(sql if tx.dialect.name == "sqlite" else sql.replace("?", "%s"), values).rowcount == 1
+    return tx.exec_driver_sql(spelt(sql, tx.dialect.name), values).rowcount == 1

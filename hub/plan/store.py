@@ -12,6 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, bindparam, text
 
+from hub.database import spelt
+from hub.upsert import in_parts
+
 
 class Row(NamedTuple):
     """One leaf of one section: sealed state, keyed hash, and number of events. `leaf` is what stands in column `section`."""
@@ -90,7 +93,7 @@ _BODIES: Final = (
     "SELECT subject, episode, section, body FROM view WHERE generation = ? AND (subject, episode, section) IN (VALUES {})"
 )
 _AT_ONCE: Final = (1, 4, 16, 64, 256)
-"""How many keys one query asks for: few sizes, so that few texts are prepared; SQLite takes a limited number of values in one statement."""
+"""How many keys one query asks for; a key has up to three values."""
 _SAVE: Final = (
     "INSERT INTO view (generation, subject, episode, section, etag, events, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (generation, subject, episode, section)"
@@ -114,13 +117,10 @@ def bodies(tx: Connection, number: int, wanted: Iterable[tuple[str, str, str]]) 
 
 
 def _asked(tx: Connection, sql: str, place: str, number: int, keys: Iterable[tuple[str, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query for many keys, with `place` in the text for each of them; the last key fills the places that are left over."""
-    wanted = sorted(set(keys))
-    for start in range(0, len(wanted), _AT_ONCE[-1]):
-        part = wanted[start:start + _AT_ONCE[-1]]
-        size = next(size for size in _AT_ONCE if size >= len(part))
-        values = [value for key in (*part, *part[-1:] * (size - len(part))) for value in key]
-        yield from _run(tx, sql.format(", ".join([place] * size)), (number, *values)).fetchall()
+    """The rows of a query for many keys, with `place` in the text for each of them."""
+    for part in in_parts(keys, _AT_ONCE):
+        values = [value for key in part for value in key]
+        yield from _run(tx, sql.format(", ".join([place] * len(part))), (number, *values)).fetchall()
 
 
 def save(tx: Connection, number: int, rows: Sequence[Row]) -> None:
@@ -168,13 +168,13 @@ def relations_of(tx: Connection, ura: str) -> list[Relation]:
 
 def _run(tx: Connection, sql: str, values: Any) -> CursorResult[Any]:
     """One of the statements with `?` places that run for every batch, not compiled anew each time. A list of tuples runs it for each."""
-    return tx.exec_driver_sql(sql if tx.dialect.name == "sqlite" else sql.replace("?", "%s"), values)
+    return tx.exec_driver_sql(spelt(sql, tx.dialect.name), values)
 
 
 def fetched(tx: Connection, sql: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """All rows of a query with `?` places. Straight to the driver: on the door's path SQLAlchemy's layers cost more than the read."""
     driver: Any = tx.connection.driver_connection
-    rows: list[tuple[Any, ...]] = driver.execute(sql if tx.dialect.name == "sqlite" else sql.replace("?", "%s"), values).fetchall()
+    rows: list[tuple[Any, ...]] = driver.execute(spelt(sql, tx.dialect.name), values).fetchall()
     return rows
 
 
