@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import httpx2
 import structlog
@@ -25,6 +24,7 @@ from connectors.practice.simulator import PracticeSimulator
 from fhir_profiles.errors import BirthCareError
 from hub import wiring
 from hub.log.received import Intake
+from hub.plan.dutch import AMSTERDAM
 from hub.polling import poller
 from hub.settings import Settings
 from hub.stores import Stores
@@ -33,7 +33,6 @@ from hub.upsert import insert_new
 
 log = structlog.get_logger(__name__)
 
-DUTCH_TIME: Final = ZoneInfo("Europe/Amsterdam")
 PACE_S: Final = 1.0
 EPIC_INTERVAL_S: Final = 2.0
 MORE: Final = 20
@@ -68,7 +67,7 @@ async def measure_on(send: Callable[[bytes], Awaitable[object]], *, turns: int, 
     before = b""
     for turn in range(turns):
         await asyncio.sleep(every_s)
-        before = before if turn % 3 == 2 else hix.noor_measured(wiring.now().astimezone(DUTCH_TIME), turn)
+        before = before if turn % 3 == 2 else hix.noor_measured(wiring.now().astimezone(AMSTERDAM), turn)
         await send(before)
         log.info("story_told", source="hix", count=turn + 1)
 

@@ -123,9 +123,12 @@ def _record(name: str, events: list[Envelope], seal: Seal) -> Record:
         for e in events
     ]
     plain = ZSTD.compress.compress(orjson.dumps(rows))
-    # An attribute that says nothing is left out: it would cost bytes in every record.
-    said = {attribute: value for attribute, value in attributes.items() if value}
-    return Record(record_id, first.subject, said, seal.seal(name, plain, record_id.encode()))
+    return Record(record_id, first.subject, that_say(attributes), seal.seal(name, plain, record_id.encode()))
+
+
+def that_say(attributes: dict[str, str]) -> dict[str, str]:
+    """The attributes that say something: an empty one would cost bytes in every record."""
+    return {attribute: value for attribute, value in attributes.items() if value}
 
 
 def unpack(record: Record, seal: Seal) -> list[Envelope]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from hub.log.envelope import Seal, woman_key
+from hub.log.envelope import Seal, that_say, woman_key
 from hub.log.port import Record
 from hub.log.zstd import ZSTD
 
@@ -67,8 +67,7 @@ def to_record(message: Incoming, seal: Seal) -> Record:
         "size": str(len(message.body)), "traceparent": message.trace, **{f"transport-{k}": v for k, v in message.transport.items()},
     }
     body = seal.seal(key, ZSTD.compress.compress(message.body), record_id.encode())
-    said = {attribute: value for attribute, value in attributes.items() if value}
-    return Record(record_id, message.subject or message.source, said, body)
+    return Record(record_id, message.subject or message.source, that_say(attributes), body)
 
 
 def to_incoming(record: Record, seal: Seal) -> Incoming:

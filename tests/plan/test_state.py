@@ -40,16 +40,22 @@ def test_a_state_is_read_back_line_by_line(numbers: list[int]) -> None:
     assert len(orjson.loads(state.encode(lines))) == len(lines)
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 700), st.randoms())
-def test_growing_one_by_one_gives_the_same_leaves_as_splitting_at_once(count: int, chance: random.Random) -> None:
-    whole = lines_of(list(range(count)))
+def grown(whole: state.Lines, chance: random.Random) -> dict[str, state.Lines]:
+    """The leaves that come of lines put in one by one, in any order."""
     leaves: dict[str, state.Lines] = {}
     for place in chance.sample(sorted(whole), len(whole)):
         leaf = state.leaf_of("measurements", place, sorted(leaves))
         lines = leaves.pop(leaf, {})
         lines[place] = whole[place]
         leaves.update(state.split(leaf, lines))
+    return leaves
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 700), st.randoms())
+def test_growing_one_by_one_gives_the_same_leaves_as_splitting_at_once(count: int, chance: random.Random) -> None:
+    whole = lines_of(list(range(count)))
+    leaves = grown(whole, chance)
     assert leaves == ({name: part for name, part in state.split("measurements", whole).items() if part})
     assert all(len(lines) <= state.LEAF for lines in leaves.values())
     assert sorted(orjson.loads(state.join(state.encode(lines) for lines in leaves.values()))) == sorted(orjson.loads(state.encode(whole)))
@@ -107,12 +113,7 @@ def heard_lines(seconds: list[int]) -> state.Lines:
 @given(st.lists(st.integers(0, 30_000), max_size=300), st.randoms())
 def test_leaves_of_time_follow_from_the_set_alone(seconds: list[int], chance: random.Random) -> None:
     whole = heard_lines(seconds)
-    leaves: dict[str, state.Lines] = {}
-    for place in chance.sample(sorted(whole), len(whole)):
-        leaf = state.leaf_of("measurements", place, sorted(leaves))
-        lines = leaves.pop(leaf, {})
-        lines[place] = whole[place]
-        leaves.update(state.split(leaf, lines))
+    leaves = grown(whole, chance)
     assert leaves == {name: part for name, part in state.split("measurements", whole).items() if part}
     assert all(state.leaf_of("measurements", place, sorted(leaves)) == name for name, part in leaves.items() for place in part)
     stretches = [sorted(part) for _, part in sorted(leaves.items())]
